@@ -1,0 +1,378 @@
+"""The program: what the engine loads.
+
+A program is data only: canonical JSON with a versioned schema and a content
+hash. Everything that decides is in it; deployment (addresses, keys, devices)
+is not. Numbers are IEEE doubles here: a condition compares a signal's double
+with the double nearest to the literal, as the reference interpreter does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+
+Constant = bool | int | float | str
+
+
+class ProgramError(Exception):
+    """A program cannot be loaded.
+
+    Attributes:
+        code: stable reason: ``invalid-program``, ``unsupported-schema`` or ``hash-mismatch``.
+        message: one sentence for a person.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of the program's parts: frozen, closed, defaults left out of the JSON."""
+
+
+class Field(Part, frozen=True):
+    """A request attribute.
+
+    Attributes:
+        name: its name.
+        type: ``bool int float string enum set``.
+        members: of an enum, or of a set of enum; empty for a set of strings.
+        path: where it is in the event; empty for `name` among the attributes.
+        required: whether an event without it is invalid.
+        default: value of an optional one; a list for a set.
+    """
+
+    name: str
+    type: str
+    members: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    required: bool = True
+    default: Constant | tuple[str, ...] | None = None
+
+
+class Variable(Part, frozen=True):
+    """Something a node reads.
+
+    Attributes:
+        source: a request field or a signal.
+        name: its name.
+        member: a classifier's label or ``confidence``; ``None`` for the value itself.
+        type: ``bool int float string enum set``.
+    """
+
+    source: Literal["field", "signal"]
+    name: str
+    type: str
+    member: str | None = None
+
+
+class Node(Part, frozen=True):
+    """One condition; operands and variables are indices and come earlier.
+
+    Attributes:
+        op: ``const`` (`value`), ``truth`` (`variable`), ``lt le gt ge eq`` (number against
+            `value`), ``is`` (string, enum or label equal to `value`), ``has`` (set contains
+            `value`), ``empty`` (set), ``not and or`` (`of`).
+        variable: index into `Program.variables`, of atoms.
+        value: the constant, of atoms that have one and of ``const``.
+        of: indices into `Program.nodes`, of connectives.
+    """
+
+    op: Literal[
+        "const", "truth", "lt", "le", "gt", "ge", "eq", "is", "has", "empty", "not", "and", "or"
+    ]
+    variable: int | None = None
+    value: Constant | None = None
+    of: tuple[int, ...] = ()
+
+
+class Summand(Part, frozen=True):
+    """``coefficient`` times a numeric variable, or times a node that counts 0 or 1."""
+
+    coefficient: float
+    variable: int | None = None
+    node: int | None = None
+
+
+class Band(Part, frozen=True):
+    """A band below `bound` (at it too, where `inclusive`); the last has no bound."""
+
+    name: str
+    bound: float | None = None
+    inclusive: bool = False
+
+
+class Signal(Part, frozen=True):
+    """A signal and how to compute it. Which parts are filled depends on `kind`.
+
+    Attributes:
+        name: its name.
+        kind: ``keyword regex tokens language entities turns has_tools has_image hour weekday
+            repeated similarity contrast classifier score bands``.
+        stage: ``scan light embed model derived``.
+        type: ``bool int float string enum set`` of its own value.
+        guarded: whether some guard depends on it; such text signals also see decoded views.
+        phrases: of a keyword.
+        match: of a keyword: ``word`` or ``substring``.
+        case_sensitive: of a keyword.
+        pattern: of a regex.
+        flags: of a regex, of ``ims``.
+        scope: text that keyword and regex read: ``last_user all_user system all``.
+        kinds: of entities.
+        zone: of hour and weekday.
+        threshold: cosine, of repeated.
+        examples: of similarity.
+        reduce: of similarity: ``max`` or ``mean``.
+        high: of contrast.
+        low: of contrast.
+        backend: name of the bound classifier.
+        labels: of a classifier, in order of declaration.
+        exclusive: whether its scores add up to 1.
+        timeout: seconds, of a classifier.
+        constant: of a score.
+        summands: of a score, in order.
+        source: variable that bands divide.
+        bands: in order.
+        on_error: value taken on failure: of the signal's type; a label for a classifier.
+    """
+
+    name: str
+    kind: str
+    stage: str
+    type: str
+    guarded: bool = False
+    phrases: tuple[str, ...] = ()
+    match: str = "word"
+    case_sensitive: bool = False
+    pattern: str = ""
+    flags: str = ""
+    scope: str = "last_user"
+    kinds: tuple[str, ...] = ()
+    zone: str = ""
+    threshold: float = 0.0
+    examples: tuple[str, ...] = ()
+    reduce: str = "max"
+    high: tuple[str, ...] = ()
+    low: tuple[str, ...] = ()
+    backend: str = ""
+    labels: tuple[str, ...] = ()
+    exclusive: bool = True
+    timeout: float | None = None
+    constant: float = 0.0
+    summands: tuple[Summand, ...] = ()
+    source: int | None = None
+    bands: tuple[Band, ...] = ()
+    on_error: Constant | tuple[str, ...] | None = None
+
+
+class Model(Part, frozen=True):
+    """A target: prices in dollars per million tokens, latency in seconds, context in tokens."""
+
+    name: str
+    target: str
+    provider: str | None = None
+    endpoint: str | None = None
+    input: float | None = None
+    output: float | None = None
+    context: int | None = None
+    quality: float | None = None
+    region: str | None = None
+    latency: float | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Category(Part, frozen=True):
+    """Cache terms of a class of requests.
+
+    Attributes:
+        name: its name.
+        when: node index.
+        similarity: cosine threshold; ``None`` leaves only exact matches.
+        max_error: promised error rate, whose threshold is learnt; ``None`` where not given.
+        ttl: seconds; ``None`` for no expiry.
+        quota: share of entries (0 to 1) or a number of entries (above 1); ``None`` for no limit.
+        scope: field whose value isolates entries; ``None`` for global.
+        relax_to: similarity that applies above a load (0 to 1).
+        examples: similarity from which near hits are attached as examples.
+    """
+
+    name: str
+    when: int
+    similarity: float | None = None
+    max_error: float | None = None
+    ttl: float | None = None
+    quota: float | None = None
+    scope: str | None = None
+    relax_to: tuple[float, float] | None = None
+    examples: float | None = None
+
+
+class Rejection(Part, frozen=True):
+    """HTTP status and machine-readable reason."""
+
+    status: int
+    reason: str
+
+
+class Guard(Part, frozen=True):
+    """A safety rule; `when` is a node index."""
+
+    name: str
+    when: int
+    reject: Rejection | None = None
+    redact: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Route(Part, frozen=True):
+    """A routing rule.
+
+    Attributes:
+        name: its name.
+        when: node index; a constant true node for the default route.
+        by: ``only weighted cost quality latency balanced round_robin``.
+        candidates: model names.
+        weights: shares of the candidates, for ``weighted``.
+        args: arguments of the selection algorithm.
+        fallbacks: model names, in order.
+        cache: ``auto`` (the request's category), ``off``, or ``force`` (`category`).
+        category: the forced category.
+        parameters: request parameters to set.
+        sticky: field that keeps a request at one model.
+        shadow: model and share.
+        tags: annotations.
+        headers: annotations.
+    """
+
+    name: str
+    when: int
+    by: str
+    candidates: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    args: tuple[tuple[str, float], ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    cache: Literal["auto", "off", "force"] = "auto"
+    category: str | None = None
+    parameters: dict[str, Constant | tuple[Constant, ...]] = {}
+    sticky: str | None = None
+    shadow: tuple[str, float] | None = None
+    tags: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Program(Part, frozen=True):
+    """A whole policy, ready to run.
+
+    Attributes:
+        schema: version of this layout.
+        name: the policy's name.
+        text: what the policy says of itself.
+        normaliser: version of the text normaliser the policy was checked with.
+        embedder: digest of the embedder that its thresholds are meant for; ``None`` for any.
+        fields: request attributes.
+        variables: everything that nodes read.
+        nodes: conditions, operands before what uses them.
+        signals: every derived one after what it reads.
+        models: targets.
+        categories: in order of meaning.
+        guards: in order of meaning.
+        routes: in order of meaning; the default route is last.
+    """
+
+    schema: int
+    name: str
+    text: str
+    normaliser: str
+    embedder: str | None
+    fields: tuple[Field, ...]
+    variables: tuple[Variable, ...]
+    nodes: tuple[Node, ...]
+    signals: tuple[Signal, ...]
+    models: tuple[Model, ...]
+    categories: tuple[Category, ...]
+    guards: tuple[Guard, ...]
+    routes: tuple[Route, ...]
+
+
+class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hash: str
+    program: msgspec.Raw
+
+
+class _Version(msgspec.Struct, frozen=True):
+    schema: int
+
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
+def digest(program: Program) -> str:
+    """Content hash: ``sha256:`` and 64 hexadecimal digits over the canonical JSON."""
+    return "sha256:" + hashlib.sha256(_ENCODER.encode(program)).hexdigest()
+
+
+def dump(program: Program) -> bytes:
+    """The program's file: one JSON object with its hash, canonical, ending in a line end."""
+    body = _ENCODER.encode(program)
+    name = "sha256:" + hashlib.sha256(body).hexdigest()
+    return b'{"hash":"' + name.encode() + b'","program":' + body + b"}\n"
+
+
+def load(data: bytes) -> Program:
+    """Read a program's file.
+
+    Raises:
+        ProgramError: if it is not a program, its schema is of another version, an
+            index points nowhere, or its content does not have the hash it names.
+    """
+    try:
+        envelope = msgspec.json.decode(data, type=_Envelope)
+        schema = msgspec.json.decode(envelope.program, type=_Version).schema
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProgramError("invalid-program", f"this is not a routec program: {error}") from None
+    if schema != SCHEMA:
+        raise ProgramError(
+            "unsupported-schema", f"the program has schema {schema}, this engine reads {SCHEMA}"
+        )
+    try:
+        program = msgspec.json.decode(envelope.program, type=Program)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProgramError("invalid-program", f"the program is damaged: {error}") from None
+    if digest(program) != envelope.hash:
+        raise ProgramError("hash-mismatch", "the program's content does not have the hash it names")
+    _check_indices(program)
+    return program
+
+
+def _check_indices(program: Program) -> None:
+    """Refuse indices and names that point nowhere, so that the engine need not look again."""
+    variables, nodes = len(program.variables), len(program.nodes)
+    known = {s.name for s in program.signals} | {f.name for f in program.fields}
+    models = {m.name for m in program.models}
+    bad = any(v.name not in known for v in program.variables)
+    for at, node in enumerate(program.nodes):
+        bad |= any(not 0 <= i < at for i in node.of)
+        bad |= node.variable is not None and not 0 <= node.variable < variables
+        bad |= node.op in ("not", "and", "or") and not node.of
+        bad |= node.op not in ("const", "not", "and", "or") and node.variable is None
+    for signal in program.signals:
+        bad |= signal.source is not None and not 0 <= signal.source < variables
+        for part in signal.summands:
+            bad |= part.node is not None and not 0 <= part.node < nodes
+            bad |= part.variable is not None and not 0 <= part.variable < variables
+            bad |= (part.node is None) == (part.variable is None)
+    ruled = (*program.categories, *program.guards, *program.routes)
+    bad |= any(not 0 <= rule.when < nodes for rule in ruled)
+    bad |= not program.routes
+    for route in program.routes:
+        bad |= not route.candidates or not models.issuperset(route.candidates + route.fallbacks)
+        bad |= bool(route.weights) and len(route.weights) != len(route.candidates)
+    if bad:
+        raise ProgramError("invalid-program", "the program refers to something it does not hold")
