@@ -1,0 +1,427 @@
+"""The cache: an exact tier and a semantic tier per partition, on the terms of each category."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from itertools import count
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import CacheError
+from .graph import Builder
+from .index import VectorIndex
+from .ledger import Entry, Ledger
+from .outcome import Hit, Miss, MissReason, Stats
+from .room import Room
+from .terms import Partition, Terms, guaranteed_entries
+from .vectors import Candidate, Matrix, stack, unit
+
+__all__ = ["SemanticCache"]
+
+Vectors: TypeAlias = NDArray[np.floating] | Sequence[ArrayLike | None]
+
+EXAMPLES = 4
+# Where expired entries crowd the front, a search goes on to this many neighbours and then misses.
+DEEPEST = 256
+# Expired entries freed by one call: a mass expiry must not stop a batch.
+SWEEP = 1024
+FINGERPRINT_BYTES = 64
+
+
+class SemanticCache:
+    """Answers to requests that were asked before, word for word or in other words.
+
+    Entries are found only under the partition they were written to. Every entry expires `ttl`
+    seconds after it was written, hits or not, by the terms in force at the lookup. The clock and
+    every `now` are seconds on one time line (event time); `now` may go backwards. `now` decides
+    what a lookup may see, the clock what is freed: an event from the future hides entries from
+    itself but removes none.
+
+    Memory: at most `capacity` entries and `max_bytes` of responses, fingerprints and vectors.
+    Besides, a matrix has up to twice the rows it holds (4 times while it shrinks), a partition
+    with a graph holds its vectors a second time in it, and a build makes both anew.
+
+    One thread owns a cache. Graphs are built in a thread of the cache's own.
+
+    Args:
+        terms: The categories.
+        capacity: Entries held at most, 1 or more.
+        dimension: Components of a vector, 1 or more.
+        clock: Event time in seconds.
+        max_bytes: Bytes of responses, fingerprints and vectors held at most.
+        max_response_bytes: Longest response that is stored.
+        graph_from: Vectors above which a partition gets an HNSW graph; up to there the search
+            compares all.
+        background: False builds graphs in the call that finds them due, so that replays agree.
+
+    Raises:
+        CacheError: a bound below 1 (`bad-bound`), or terms that cannot be kept (see `Terms` and
+            `guaranteed_entries`).
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Terms],
+        *,
+        capacity: int,
+        dimension: int,
+        clock: Callable[[], float],
+        max_bytes: int = 1 << 30,
+        max_response_bytes: int = 1 << 20,
+        graph_from: int = 10_000,
+        background: bool = True,
+    ) -> None:
+        for name, bound in (
+            ("capacity", capacity),
+            ("dimension", dimension),
+            ("max_bytes", max_bytes),
+            ("max_response_bytes", max_response_bytes),
+            ("graph_from", graph_from),
+        ):
+            if bound < 1:
+                raise CacheError("bad-bound", f"`{name}` is {bound}", "use 1 or more")
+        self._room = Room(capacity, max_bytes, max_response_bytes)
+        self._dimension = dimension
+        self._clock = clock
+        self._builder = Builder(graph_from, background=background)
+        self._ledgers: dict[str, Ledger] = {}
+        self._exact: dict[Partition, dict[bytes, Entry]] = {}
+        self._indexes: dict[Partition, VectorIndex] = {}
+        self._ids: dict[str, Entry] = {}
+        self._labels = count(1)
+        self._unknown = 0
+        self.reconfigure(terms)
+
+    def exact(self, partition: Partition, fingerprint: bytes, now: float) -> Hit | None:
+        """The answer to the very same request, or None.
+
+        Raises:
+            CacheError: `now` is not finite (`bad-time`).
+        """
+        _check_time(now)
+        ledger = self._ledgers.get(partition.category)
+        if ledger is None:
+            self._unknown += 1
+            return None
+        entry = self._exact.get(partition, {}).get(fingerprint)
+        if entry is None:
+            ledger.exact_misses["absent"] += 1
+            return None
+        if ledger.terms.expired(entry.written_at, now):
+            ledger.exact_misses["expired"] += 1
+            return None
+        entry.used = True
+        ledger.exact_hits += 1
+        return Hit(entry.id, 1.0, entry.response, "exact")
+
+    def nearest(
+        self, partitions: Sequence[Partition], vectors: Vectors, now: float, load: float = 0.0
+    ) -> list[Hit | Miss]:
+        """The nearest answer to each request of a batch; one search per partition.
+
+        Args:
+            partitions: Where each request may look.
+            vectors: Shape `(len(partitions), dimension)`, any length above zero; or one vector or
+                None each, None for a request without text, which matches nothing.
+            now: Event time of the batch.
+            load: Load of what stands behind the cache, 0 to 1, for `relax_to`.
+
+        Raises:
+            CacheError: wrong number or dimension of vectors (`vector-shape`); `now` is not finite
+                (`bad-time`). A vector that is zero or not finite is a miss, not an error.
+        """
+        _check_time(now)
+        queries, faults = stack(vectors, len(partitions), self._dimension)
+        self.sweep()
+        groups: dict[Partition, list[int]] = {}
+        outcomes: list[Hit | Miss | None] = [None] * len(partitions)
+        for row, (partition, fault) in enumerate(zip(partitions, faults, strict=True)):
+            ledger = self._ledgers.get(partition.category)
+            if ledger is None:
+                self._unknown += 1
+                outcomes[row] = Miss("unknown-category")
+            elif fault is not None:
+                ledger.semantic_misses[fault] += 1
+                outcomes[row] = Miss(fault)
+            else:
+                groups.setdefault(partition, []).append(row)
+        for partition, rows in groups.items():
+            ledger = self._ledgers[partition.category]
+            index = self._indexes.get(partition)
+            part = queries if len(rows) == len(queries) else queries[rows]
+            for row, outcome in zip(rows, _answers(ledger, index, part, now, load), strict=True):
+                outcomes[row] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def put(
+        self,
+        partition: Partition,
+        fingerprint: bytes,
+        vector: ArrayLike | None,
+        response: bytes,
+        now: float,
+    ) -> str | None:
+        """Store an answer and return its entry's id; None if there is no room or no category.
+
+        The first answer stays until it expires: writing again under the same fingerprint changes
+        nothing, not even its age, so a redelivered response is harmless. The age counts from `now`
+        or the clock, whichever is earlier. Without a vector only the exact tier finds it.
+
+        Raises:
+            CacheError: bad vector (`vector-shape`, `vector-value`), fingerprint
+                (`bad-fingerprint`), response (`bad-response`) or time (`bad-time`).
+        """
+        _check_time(now)
+        if not isinstance(fingerprint, bytes) or not 1 <= len(fingerprint) <= FINGERPRINT_BYTES:
+            raise CacheError(
+                "bad-fingerprint", "a fingerprint is 1 to 64 bytes", "pass a digest of the request"
+            )
+        if not isinstance(response, bytes):
+            raise CacheError(
+                "bad-response",
+                f"a response is `{type(response).__name__}`, not bytes",
+                "encode it first",
+            )
+        row = None if vector is None else unit(vector, self._dimension)
+        ledger = self._ledgers.get(partition.category)
+        if ledger is None:
+            self._unknown += 1
+            return None
+        self.sweep()
+        written_at = min(float(now), self._clock())
+        held = self._exact.get(partition, {}).get(fingerprint)
+        if held is not None:
+            if not ledger.terms.expired(held.written_at, written_at):
+                return held.id
+            self._drop(held, "replaced")
+        size = len(response) + len(fingerprint) + (0 if row is None else row.nbytes)
+        if not self._make_room(ledger, len(response), size):
+            return None
+        entry = Entry(
+            label=next(self._labels),
+            id=_entry_id(partition, fingerprint),
+            partition=partition,
+            fingerprint=fingerprint,
+            response=response,
+            written_at=written_at,
+            size=size,
+            indexed=row is not None,
+        )
+        self._store(ledger, entry, row)
+        return entry.id
+
+    def invalidate(
+        self, *, entry: str | None = None, scope: str | None = None, category: str | None = None
+    ) -> int:
+        """Drop the entries that fit everything given, and return how many.
+
+        Raises:
+            CacheError: nothing was given (`nothing-to-invalidate`).
+        """
+        if entry is None and scope is None and category is None:
+            raise CacheError(
+                "nothing-to-invalidate",
+                "invalidate was called without saying what",
+                "name an entry, a scope or a category; `clear` drops everything",
+            )
+        if entry is not None:
+            named = self._ids.get(entry)
+            candidates = [] if named is None else [named]
+        else:
+            candidates = [
+                held
+                for name, ledger in self._ledgers.items()
+                if category is None or name == category
+                for held in ledger.entries()
+            ]
+        chosen = [
+            held
+            for held in candidates
+            if (scope is None or held.partition.scope == scope)
+            and (category is None or held.partition.category == category)
+        ]
+        for held in chosen:
+            self._drop(held, "invalidated")
+        return len(chosen)
+
+    def clear(self) -> int:
+        """Drop every entry, and return how many."""
+        return sum(self.invalidate(category=name) for name in list(self._ledgers))
+
+    def sweep(self, limit: int = SWEEP) -> int:
+        """Free entries that are expired by the clock, at most `limit`, and return how many.
+
+        Lookups do this on the way; call it where none come for long.
+        """
+        freed = 0
+        clock = self._clock()
+        for ledger in self._ledgers.values():
+            while freed < limit and (entry := ledger.oldest_expired(clock)) is not None:
+                self._drop(entry, "expired")
+                freed += 1
+        return freed
+
+    def reconfigure(self, terms: Sequence[Terms]) -> None:
+        """Put new terms in force at once, also for entries already held.
+
+        Entries of categories that are gone are dropped with their counts. A smaller guarantee
+        frees nothing by itself: it gives way to the next writes.
+
+        Raises:
+            CacheError: terms that cannot be kept (see `guaranteed_entries`); the old ones stay.
+        """
+        guaranteed = guaranteed_entries(terms, self._room.capacity)
+        for name in self._ledgers.keys() - guaranteed.keys():
+            for entry in self._ledgers[name].entries():
+                self._drop(entry, "invalidated")
+            del self._ledgers[name]
+        for term in terms:
+            ledger = self._ledgers.setdefault(term.name, Ledger(term))
+            ledger.terms = term
+            ledger.guaranteed = guaranteed[term.name]
+            ledger.guaranteed_bytes = self._room.guaranteed_bytes(ledger.guaranteed)
+
+    def stats(self) -> Stats:
+        """The counts, as copies."""
+        categories = {name: ledger.stats() for name, ledger in self._ledgers.items()}
+        return Stats(
+            entries=len(self._ids),
+            bytes=sum(category.bytes for category in categories.values()),
+            partitions=len(self._exact),
+            unknown_category=self._unknown,
+            graphs_built=self._builder.built,
+            graphs_failed=self._builder.failed,
+            categories=categories,
+        )
+
+    def close(self) -> None:
+        """Stop a build in progress. Lookups and writes go on without further graphs."""
+        self._builder.close()
+
+    def _make_room(self, ledger: Ledger, response_bytes: int, size: int) -> bool:
+        ledgers = self._ledgers.values()
+        if response_bytes > self._room.max_response_bytes:
+            ledger.refused["too-large"] += 1
+            return False
+        if not self._room.has(ledgers, ledger, size):
+            ledger.refused["no-room"] += 1
+            return False
+        for _, entry, reason in self._room.victims(ledgers, ledger, size):
+            self._drop(entry, reason)
+        return True
+
+    def _store(self, ledger: Ledger, entry: Entry, row: Matrix | None) -> None:
+        ledger.add(entry)
+        self._ids[entry.id] = entry
+        self._exact.setdefault(entry.partition, {})[entry.fingerprint] = entry
+        if row is not None:
+            index = self._indexes.get(entry.partition)
+            if index is None:
+                index = self._indexes[entry.partition] = VectorIndex(self._dimension, self._builder)
+            index.add(entry.label, row)
+
+    def _drop(self, entry: Entry, reason: str) -> None:
+        partition = entry.partition
+        self._ledgers[partition.category].drop(entry, reason)
+        del self._ids[entry.id]
+        exact = self._exact[partition]
+        del exact[entry.fingerprint]
+        if not exact:
+            del self._exact[partition]
+        if entry.indexed:
+            index = self._indexes[partition]
+            index.remove(entry.label)
+            if len(index) == 0:
+                index.close()
+                del self._indexes[partition]
+
+
+def _answers(
+    ledger: Ledger, index: VectorIndex | None, queries: Matrix, now: float, load: float
+) -> list[Hit | Miss]:
+    """Search one partition for a batch of unit rows and judge what is found."""
+    threshold = ledger.terms.threshold(load)
+    wanted = 1 if ledger.terms.examples is None else EXAMPLES
+    if index is None:
+        found: list[list[Candidate]] = [[] for _ in queries]
+    else:
+        found = index.search(queries, wanted)
+    outcomes: list[Hit | Miss] = []
+    for query, candidates in zip(queries, found, strict=True):
+        depth = wanted
+        while True:
+            fresh, stale = _by_age(ledger, candidates, now)
+            short = len(fresh) < wanted and len(candidates) == depth
+            if index is None or not short or depth >= DEEPEST:
+                break
+            depth *= 4
+            candidates = index.search(query[np.newaxis], depth)[0]
+        outcomes.append(_judge(ledger, threshold, fresh[:wanted], stale[0] if stale else None))
+    return outcomes
+
+
+def _by_age(
+    ledger: Ledger, candidates: list[Candidate], now: float
+) -> tuple[list[tuple[Entry, float]], list[tuple[Entry, float]]]:
+    """The entries of the candidates, those that may be served and the expired ones."""
+    fresh, stale = [], []
+    for label, similarity in candidates:
+        entry = ledger[label]
+        expired = ledger.terms.expired(entry.written_at, now)
+        (stale if expired else fresh).append((entry, similarity))
+    return fresh, stale
+
+
+def _judge(
+    ledger: Ledger,
+    threshold: float | None,
+    fresh: list[tuple[Entry, float]],
+    stale: tuple[Entry, float] | None,
+) -> Hit | Miss:
+    """Hit or miss, given the nearest entries that may be served and the nearest expired one."""
+    if threshold is not None and fresh and fresh[0][1] >= threshold:
+        entry, similarity = fresh[0]
+        entry.used = True
+        ledger.semantic_hits += 1
+        return Hit(entry.id, similarity, entry.response, "semantic")
+    nearest = fresh[0] if fresh else None
+    reason: MissReason
+    if threshold is None:
+        reason = "closed"
+    elif stale is not None and (stale[1] >= threshold or nearest is None):
+        reason, nearest = "expired", stale
+    else:
+        reason = "empty" if nearest is None else "below"
+    ledger.semantic_misses[reason] += 1
+    examples = []
+    floor = ledger.terms.examples
+    if floor is not None:
+        for entry, similarity in fresh:
+            if similarity >= floor:
+                entry.used = True
+                examples.append(Hit(entry.id, similarity, entry.response, "semantic"))
+    if nearest is None:
+        return Miss(reason)
+    return Miss(reason, nearest[1], nearest[0].id, tuple(examples))
+
+
+def _entry_id(partition: Partition, fingerprint: bytes) -> str:
+    digest = blake2b(digest_size=16)
+    for part in (
+        partition.scope.encode("utf-8", "surrogatepass"),
+        partition.category.encode("utf-8", "surrogatepass"),
+        partition.compat,
+        fingerprint,
+    ):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _check_time(now: float) -> None:
+    if not math.isfinite(now):
+        raise CacheError("bad-time", f"the time is {now!r}", "pass finite seconds")
