@@ -1,0 +1,1 @@
+"""The demo: sample traffic over an embedded broker."""

@@ -1,0 +1,1 @@
+"""The phrase files: `== intent language difficulty [same]`, then one phrasing a line."""
