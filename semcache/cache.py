@@ -15,18 +15,16 @@ from .errors import CacheError
 from .graph import Builder
 from .index import VectorIndex
 from .ledger import Entry, Ledger
-from .outcome import Hit, Miss, MissReason, Stats
+from .lookup import answers
+from .outcome import Hit, Miss, Stats
 from .room import Room
 from .terms import Partition, Terms, guaranteed_entries
-from .vectors import Candidate, Matrix, stack, unit
+from .vectors import Matrix, stack, unit
 
 __all__ = ["SemanticCache"]
 
 Vectors: TypeAlias = NDArray[np.floating] | Sequence[ArrayLike | None]
 
-EXAMPLES = 4
-# Where expired entries crowd the front, a search goes on to this many neighbours and then misses.
-DEEPEST = 256
 # Expired entries freed by one call: a mass expiry must not stop a batch.
 SWEEP = 1024
 FINGERPRINT_BYTES = 64
@@ -153,7 +151,7 @@ class SemanticCache:
             ledger = self._ledgers[partition.category]
             index = self._indexes.get(partition)
             part = queries if len(rows) == len(queries) else queries[rows]
-            for row, outcome in zip(rows, _answers(ledger, index, part, now, load), strict=True):
+            for row, outcome in zip(rows, answers(ledger, index, part, now, load), strict=True):
                 outcomes[row] = outcome
         return [outcome for outcome in outcomes if outcome is not None]
 
@@ -187,11 +185,11 @@ class SemanticCache:
                 "encode it first",
             )
         row = None if vector is None else unit(vector, self._dimension)
+        self.sweep()
         ledger = self._ledgers.get(partition.category)
         if ledger is None:
             self._unknown += 1
             return None
-        self.sweep()
         written_at = min(float(now), self._clock())
         held = self._exact.get(partition, {}).get(fingerprint)
         if held is not None:
@@ -338,75 +336,6 @@ class SemanticCache:
             if len(index) == 0:
                 index.close()
                 del self._indexes[partition]
-
-
-def _answers(
-    ledger: Ledger, index: VectorIndex | None, queries: Matrix, now: float, load: float
-) -> list[Hit | Miss]:
-    """Search one partition for a batch of unit rows and judge what is found."""
-    threshold = ledger.terms.threshold(load)
-    wanted = 1 if ledger.terms.examples is None else EXAMPLES
-    if index is None:
-        found: list[list[Candidate]] = [[] for _ in queries]
-    else:
-        found = index.search(queries, wanted)
-    outcomes: list[Hit | Miss] = []
-    for query, candidates in zip(queries, found, strict=True):
-        depth = wanted
-        while True:
-            fresh, stale = _by_age(ledger, candidates, now)
-            short = len(fresh) < wanted and len(candidates) == depth
-            if index is None or not short or depth >= DEEPEST:
-                break
-            depth *= 4
-            candidates = index.search(query[np.newaxis], depth)[0]
-        outcomes.append(_judge(ledger, threshold, fresh[:wanted], stale[0] if stale else None))
-    return outcomes
-
-
-def _by_age(
-    ledger: Ledger, candidates: list[Candidate], now: float
-) -> tuple[list[tuple[Entry, float]], list[tuple[Entry, float]]]:
-    """The entries of the candidates, those that may be served and the expired ones."""
-    fresh, stale = [], []
-    for label, similarity in candidates:
-        entry = ledger[label]
-        expired = ledger.terms.expired(entry.written_at, now)
-        (stale if expired else fresh).append((entry, similarity))
-    return fresh, stale
-
-
-def _judge(
-    ledger: Ledger,
-    threshold: float | None,
-    fresh: list[tuple[Entry, float]],
-    stale: tuple[Entry, float] | None,
-) -> Hit | Miss:
-    """Hit or miss, given the nearest entries that may be served and the nearest expired one."""
-    if threshold is not None and fresh and fresh[0][1] >= threshold:
-        entry, similarity = fresh[0]
-        entry.used = True
-        ledger.semantic_hits += 1
-        return Hit(entry.id, similarity, entry.response, "semantic")
-    nearest = fresh[0] if fresh else None
-    reason: MissReason
-    if threshold is None:
-        reason = "closed"
-    elif stale is not None and (stale[1] >= threshold or nearest is None):
-        reason, nearest = "expired", stale
-    else:
-        reason = "empty" if nearest is None else "below"
-    ledger.semantic_misses[reason] += 1
-    examples = []
-    floor = ledger.terms.examples
-    if floor is not None:
-        for entry, similarity in fresh:
-            if similarity >= floor:
-                entry.used = True
-                examples.append(Hit(entry.id, similarity, entry.response, "semantic"))
-    if nearest is None:
-        return Miss(reason)
-    return Miss(reason, nearest[1], nearest[0].id, tuple(examples))
 
 
 def _entry_id(partition: Partition, fingerprint: bytes) -> str:

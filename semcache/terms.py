@@ -72,7 +72,7 @@ class Terms:
         if self.relax_to is not None:
             similarity, load = self.relax_to
             self._share("relax_to", similarity)
-            self._share("load", load)
+            self._share("relax_to", load)
             if self.similarity is not None and similarity > self.similarity:
                 self._refuse("relax_to", similarity, f"at most `similarity`, {self.similarity}")
 
