@@ -235,7 +235,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """Cache policy of a class of requests. `ttl` is seconds; `scope` is a field, or ``None`` for global."""
+    """Cache policy of a class of requests.
+
+    `ttl` is seconds; `scope` is a field, or ``None`` for global.
+    """
 
     name: str
     when: Condition
@@ -269,6 +272,10 @@ class Guard:
     tags: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
     span: Span
+
+
+Scalar = str | bool | int | float
+Parameter = Scalar | tuple[Scalar, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +312,7 @@ class Route:
     selection: Selection
     fallbacks: tuple[str, ...]
     cache: str | bool | None
-    parameters: tuple[tuple[str, object], ...]
+    parameters: tuple[tuple[str, Parameter], ...]
     sticky: str | None
     shadow: tuple[str, Decimal] | None
     tags: tuple[str, ...]

@@ -16,6 +16,9 @@ import msgspec
 SCHEMA = 1
 
 Constant = bool | int | float | str
+Op = Literal[
+    "const", "truth", "lt", "le", "gt", "ge", "eq", "is", "has", "empty", "not", "and", "or"
+]
 
 
 class ProgramError(Exception):
@@ -84,9 +87,7 @@ class Node(Part, frozen=True):
         of: indices into `Program.nodes`, of connectives.
     """
 
-    op: Literal[
-        "const", "truth", "lt", "le", "gt", "ge", "eq", "is", "has", "empty", "not", "and", "or"
-    ]
+    op: Op
     variable: int | None = None
     value: Constant | None = None
     of: tuple[int, ...] = ()
@@ -368,8 +369,10 @@ def _check_indices(program: Program) -> None:
             bad |= part.node is not None and not 0 <= part.node < nodes
             bad |= part.variable is not None and not 0 <= part.variable < variables
             bad |= (part.node is None) == (part.variable is None)
-    ruled = (*program.categories, *program.guards, *program.routes)
-    bad |= any(not 0 <= rule.when < nodes for rule in ruled)
+    conditions = [category.when for category in program.categories]
+    conditions += [guard.when for guard in program.guards]
+    conditions += [route.when for route in program.routes]
+    bad |= any(not 0 <= when < nodes for when in conditions)
     bad |= not program.routes
     for route in program.routes:
         bad |= not route.candidates or not models.issuperset(route.candidates + route.fallbacks)

@@ -1,0 +1,60 @@
+"""What `routec check` says of a policy, and the policy it says it of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from routec.compiler.load import Loaded, load, load_bytes
+from routec.compiler.policy import Policy
+from routec.compiler.resolve import resolve
+from routec.dsl.diagnostic import Diagnostic, Severity
+from routec.dsl.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A checked policy.
+
+    Attributes:
+        policy: the resolved policy; ``None`` where there are errors.
+        findings: all findings, in the order of the files and of the places in them.
+        sources: every file read, by name.
+    """
+
+    policy: Policy | None
+    findings: tuple[Diagnostic, ...]
+    sources: dict[str, Source]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(f.severity is Severity.ERROR for f in self.findings)
+
+
+def check(path: Path) -> Checked:
+    """Check a policy file and all that it imports.
+
+    Raises:
+        OSError: if the file itself cannot be read.
+    """
+    return _check(load(path))
+
+
+def check_bytes(name: str, data: bytes) -> Checked:
+    """The same of a text that is already read; imports resolve beside `name`."""
+    return _check(load_bytes(name, data))
+
+
+def _check(loaded: Loaded) -> Checked:
+    findings = list(loaded.findings)
+    policy: Policy | None = None
+    if loaded.modules:
+        resolution = resolve(loaded.modules)
+        findings += resolution.findings
+        policy = resolution.policy
+    order = {name: at for at, name in enumerate(loaded.sources)}
+    findings.sort(key=lambda f: (order.get(f.span.file, -1), f.span.start, f.code))
+    if any(f.severity is Severity.ERROR for f in findings):
+        policy = None
+    return Checked(policy, tuple(findings), loaded.sources)
