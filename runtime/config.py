@@ -1,0 +1,439 @@
+"""Where a policy runs: `routec.toml` and the environment, in one closed schema.
+
+A value comes from, in this order: the environment (``ROUTEC_SECTION__KEY``,
+such as ``ROUTEC_KAFKA__BOOTSTRAP``), the file, the default. Secrets come from
+the environment only. A path in the file is relative to the file's folder; one
+in the environment is relative to the current folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "ROUTEC_"
+"""What the names of environment variables begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is never printed.
+
+    Attributes:
+        value: the secret itself.
+    """
+
+    value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "***"
+
+
+@dataclass(frozen=True, slots=True)
+class _Duration:
+    """Marks a field of seconds that may be written ``"50ms"``."""
+
+
+_DURATION = _Duration()
+Seconds = Annotated[float, Meta(gt=0.0), _DURATION]
+SecondsOrZero = Annotated[float, Meta(ge=0.0), _DURATION]
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+TopicName = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z")]
+OptionalTopic = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{0,249}\Z")]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The cluster and how to reach it; options of TLS and SASL pass through to the client."""
+
+    bootstrap: Text = "localhost:9092"
+    """Brokers to start from, ``HOST:PORT`` separated by commas."""
+    group: Text = "routec"
+    """Consumer group of the workers."""
+    client_id: Text = "routec"
+    instance_id: Text | None = None
+    """Stable name of this worker (static membership): a restart then needs no rebalance."""
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a group without committed offsets begins."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: Text | None = None
+    sasl_password: Secret | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_key_password: Secret | None = None
+    ssl_check_hostname: bool = True
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "none"
+    """Compression of what is produced."""
+    session_timeout: Seconds = 10.0
+    heartbeat_interval: Seconds = 3.0
+    request_timeout: Seconds = 40.0
+    connect_timeout: Seconds = 60.0
+    """How long to keep trying to reach the cluster at start."""
+    retry_backoff: Seconds = 0.1
+    fetch_max_wait: Seconds = 0.5
+    """How long a broker may hold an empty fetch open."""
+
+
+class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of the topics."""
+
+    requests: TopicName = "routec.requests"
+    decisions: TopicName = "routec.decisions"
+    responses: OptionalTopic = "routec.responses"
+    """Filled by the serving side; ``""`` runs without it (the cache then stays empty)."""
+    feedback: OptionalTopic = "routec.feedback"
+    dlq: TopicName = "routec.dlq"
+    policies: OptionalTopic = "routec.policies"
+
+
+class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a worker works."""
+
+    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    """Most events decided at once."""
+    linger: SecondsOrZero = 0.0
+    """How long a batch that is not full waits for more events."""
+    max_event_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
+    """Bytes of an event's value above which it becomes a dead letter."""
+    max_in_flight_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
+    """Bytes fetched ahead from each broker (one larger record is still fetched alone)."""
+    max_dead_letter_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
+    """Largest request to the broker, so largest dead letter; topics need as much."""
+    commit_interval: SecondsOrZero = 0.1
+    """Least time between two commits of offsets; 0 commits after every batch."""
+    decide_timeout: Seconds = 60.0
+    """How long deciding one batch may take before the worker stops."""
+    drain_timeout: Seconds = 30.0
+    """How long a graceful stop may take."""
+    max_internal_errors: Count = 20
+    """Events in a row that fail inside the engine before the worker stops."""
+
+
+class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a policy's `classifier("NAME")` is bound to."""
+
+    backend: Literal["exemplars", "linear"]
+    path: Path
+    """File of labelled examples (`exemplars`) or of weights (`linear`)."""
+    device: Annotated[str, Meta(pattern=r"\A(cpu|cuda(:[0-9]{1,2})?)\Z")] = "cpu"
+    batch: Annotated[int, Meta(ge=1, le=4096)] = 32
+    deadline: Seconds = 0.2
+
+
+class Embedder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The text embedder."""
+
+    model: Literal["minilm"] = "minilm"
+    quantised: bool = False
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    """Threads of the model; 0 leaves it to the library."""
+
+
+class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of the semantic cache."""
+
+    capacity: Count = 100_000
+    """Entries over all categories and tenants."""
+    max_response_bytes: Count = 65_536
+
+
+class Observability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Metrics, health and logs."""
+
+    metrics: bool = True
+    host: Text = "127.0.0.1"
+    port: Port = 9464
+    """Port of `/metrics` and `/healthz`; 0 takes a free one."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that `routec.toml` may say."""
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    runtime: Runtime = Runtime()
+    classifiers: dict[str, Classifier] = {}
+    embedder: Embedder = Embedder()
+    cache: Cache = Cache()
+    observability: Observability = Observability()
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used.
+
+    Attributes:
+        code: stable machine-readable reason, such as ``unknown-key``.
+        message: one sentence for a person.
+        help: how to put it right.
+        key: the offending key, such as ``kafka.bootstrap``, or ``None``.
+    """
+
+    def __init__(self, code: str, message: str, help: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.help = help
+        self.key = key
+
+
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "kafka": Kafka,
+    "topics": Topics,
+    "runtime": Runtime,
+    "embedder": Embedder,
+    "cache": Cache,
+    "observability": Observability,
+}
+_NAMED = "classifiers"
+_CLASSIFIER_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*\Z")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_TEXT = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h)\s*\Z")
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration.
+
+    Args:
+        path: the `routec.toml`, or ``None`` for defaults and environment only.
+        environ: the environment, such as ``os.environ``.
+
+    Returns:
+        The configuration, every value checked.
+
+    Raises:
+        ConfigError: the file cannot be read or is no TOML, a key is unknown,
+            a value is outside its type, or a secret is in the file.
+    """
+    table = {} if path is None else _read(path)
+    base = Path() if path is None else path.resolve().parent
+    values: dict[str, dict[str, Any]] = {}
+    for section, body in table.items():
+        if section == _NAMED:
+            for name, named in _table(body, _NAMED).items():
+                key = f"{_NAMED}.{name}"
+                _check_name(name, key)
+                values[key] = _from_file(Classifier, _table(named, key), key, base)
+        elif section in _SECTIONS:
+            values[section] = _from_file(_SECTIONS[section], _table(body, section), section, base)
+        else:
+            raise _unknown(section, [*_SECTIONS, _NAMED], section, "section")
+    for variable, text in environ.items():
+        if variable.startswith(PREFIX) and "__" in variable:
+            _from_environment(variable, text, values)
+    config = _build(values)
+    _check_together(config)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise ConfigError(
+            "unreadable-config", f"cannot read `{path}`: {reason}", "name an existing file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "invalid-toml", f"`{path}` is not UTF-8 text", "save it as UTF-8"
+        ) from error
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = str(error) or "it is nested too deeply"
+        raise ConfigError(
+            "invalid-toml", f"`{path}` is not TOML: {reason}", "correct the line named"
+        ) from error
+
+
+def _table(value: Any, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            "invalid-value", f"`{key}` must be a table", f"write `[{key}]` above its keys", key
+        )
+    return value
+
+
+def _check_name(name: str, key: str) -> None:
+    if not _CLASSIFIER_NAME.match(name):
+        raise ConfigError(
+            "invalid-value",
+            f"`{name}` is no name of a classifier",
+            "use lower-case letters, digits, `_` and `-`",
+            key,
+        )
+
+
+def _from_file(
+    struct: type[msgspec.Struct], body: dict[str, Any], section: str, base: Path
+) -> dict[str, Any]:
+    hints = _hints(struct)
+    values = {}
+    for name, value in body.items():
+        key = f"{section}.{name}"
+        if name not in hints:
+            raise _unknown(name, hints, key, "key")
+        if _accepts(hints[name], Secret):
+            variable = _variable(key)
+            raise ConfigError(
+                "secret-in-file",
+                f"`{key}` is a secret and must not be in the file",
+                f"set the environment variable `{variable}` instead and change the secret",
+                key,
+            )
+        values[name] = _convert(value, hints[name], key, base, strict=True)
+    return values
+
+
+def _from_environment(variable: str, text: str, values: dict[str, dict[str, Any]]) -> None:
+    section, _, rest = variable.removeprefix(PREFIX).lower().partition("__")
+    struct = _SECTIONS.get(section)
+    if section == _NAMED:
+        name, _, rest = rest.rpartition("__")
+        section = f"{_NAMED}.{name}"
+        _check_name(name, variable)
+        struct = Classifier
+    if struct is None:
+        known = [f"{PREFIX}{_.upper()}__" for _ in (*_SECTIONS, _NAMED)]
+        given = variable.partition("__")[0] + "__"
+        raise _unknown(given, known, variable, "environment variable")
+    hints = _hints(struct)
+    if rest not in hints:
+        names = [_variable(f"{section}.{_}") for _ in hints]
+        raise _unknown(variable, names, variable, "environment variable")
+    value = _convert(text, hints[rest], variable, Path(), strict=False)
+    values.setdefault(section, {})[rest] = value
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.replace(".", "__").upper()
+
+
+def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
+
+
+def _accepts(hint: Any, kind: type) -> bool:
+    return hint is kind or kind in getattr(hint, "__args__", ())
+
+
+def _convert(value: Any, hint: Any, key: str, base: Path, *, strict: bool) -> Any:
+    """The value in its field's type; ``strict`` is off for the text of the environment."""
+    if _accepts(hint, Secret):
+        return Secret(value)
+    if _accepts(hint, Path):
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ConfigError("invalid-value", f"`{key}` must be a path", "give a file name", key)
+        return base / value
+    if _DURATION in getattr(hint, "__metadata__", ()):
+        value = _seconds(value, key, strict=strict)
+    elif isinstance(value, bool) and not _accepts(hint, bool):
+        raise ConfigError("invalid-value", f"`{key}` cannot be a boolean", _expected(hint), key)
+    try:
+        return msgspec.convert(value, hint, strict=strict)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        reason = reason[:1].lower() + reason[1:]
+        raise ConfigError("invalid-value", f"`{key}`: {reason}", _expected(hint), key) from error
+
+
+def _seconds(value: Any, key: str, *, strict: bool) -> float:
+    if isinstance(value, str):
+        match = _DURATION_TEXT.match(value)
+        if match:
+            return float(match[1]) * _UNITS[match[2]]
+        if not strict and re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
+            return float(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ConfigError(
+        "invalid-value",
+        f"`{key}` must be a duration",
+        'write a number of seconds, or text such as `"50ms"` (us, ms, s, m, h)',
+        key,
+    )
+
+
+def _expected(hint: Any) -> str:
+    if hint is bool:
+        return "write `true` or `false`"
+    options = getattr(hint, "__args__", ())
+    if options and all(isinstance(option, str) for option in options):
+        return "use one of " + ", ".join(f"`{option}`" for option in options)
+    return "see the configuration reference for what it may be"
+
+
+def _unknown(name: str, known: Iterable[str], key: str, kind: str) -> ConfigError:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    help = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(sorted(names))
+    return ConfigError("unknown-key", f"unknown {kind} `{key}`", help, key)
+
+
+def _build(values: dict[str, dict[str, Any]]) -> Config:
+    sections: dict[str, Any] = {
+        name: struct(**values[name]) for name, struct in _SECTIONS.items() if name in values
+    }
+    classifiers = {}
+    for section, given in sorted(values.items()):
+        if section.startswith(f"{_NAMED}."):
+            for required in ("backend", "path"):
+                if required not in given:
+                    key = f"{section}.{required}"
+                    raise ConfigError("missing-key", f"`{key}` is missing", "add it", key)
+            classifiers[section.removeprefix(f"{_NAMED}.")] = Classifier(**given)
+    return Config(classifiers=classifiers, **sections)
+
+
+def _check_together(config: Config) -> None:
+    if config.runtime.delivery == "exactly_once":
+        raise ConfigError(
+            "not-available",
+            "`exactly_once` delivery is not available yet",
+            'use `delivery = "at_least_once"`; a repeated decision carries the same `decision_id`',
+            "runtime.delivery",
+        )
+    kafka = config.kafka
+    if kafka.heartbeat_interval >= kafka.session_timeout:
+        raise ConfigError(
+            "invalid-value",
+            "`kafka.heartbeat_interval` must be shorter than `kafka.session_timeout`",
+            "a third of the session timeout is usual",
+            "kafka.heartbeat_interval",
+        )
+    if kafka.security_protocol.startswith("SASL") and (
+        kafka.sasl_username is None or kafka.sasl_password is None
+    ):
+        raise ConfigError(
+            "missing-key",
+            f"`{kafka.security_protocol}` needs a user name and a password",
+            "set `kafka.sasl_username`, and the password in the environment as "
+            f"`{_variable('kafka.sasl_password')}`",
+            "kafka.sasl_username",
+        )
+    seen: dict[str, str] = {}
+    for name in Topics.__struct_fields__:
+        topic = getattr(config.topics, name)
+        if topic and topic in seen:
+            raise ConfigError(
+                "invalid-value",
+                f"`topics.{name}` and `topics.{seen[topic]}` are the same topic `{topic}`",
+                "give each its own topic",
+                f"topics.{name}",
+            )
+        seen[topic] = name

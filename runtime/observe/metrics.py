@@ -1,0 +1,114 @@
+"""The metrics of a worker, each declared once, in a registry of their own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_MILLISECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10000)
+_LATENCY = tuple(milliseconds / 1000 for milliseconds in _MILLISECONDS)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+
+
+class Metrics:
+    """Every metric of `routec_*`; label values must come from the policy, never from events.
+
+    Attributes:
+        registry: what `/metrics` shows.
+        decisions: decisions, by policy, outcome (route, cached, reject) and route.
+        decision_seconds: seconds from taking a batch to its decisions being encoded, a batch.
+        batch_size: events decided at once.
+        signal_calls: signals computed, by signal and source (computed, pinned, cached).
+        signal_seconds: seconds of one call, which may serve a batch, by signal.
+        signal_failures: signals that took their `on_error` value, by signal and reason.
+        cache_lookups: cache lookups, by category and status (hit, miss, skipped).
+        cache_entries: entries of the cache, by category.
+        classifier_batch_size: texts in one call of a classifier, by backend.
+        dead_letters: events that became dead letters, by code.
+        consumer_lag: events of a partition not yet taken, by topic and partition.
+        policy_info: 1 for the policy in force, by name and hash.
+    """
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry(auto_describe=True)
+        self.registry = registry
+        self.decisions = Counter(
+            "routec_decisions_total",
+            "Decisions",
+            ("policy", "outcome", "route"),
+            registry=registry,
+        )
+        self.decision_seconds = Histogram(
+            "routec_decision_seconds",
+            "Seconds to decide a batch",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "routec_batch_size", "Events decided at once", buckets=_SIZES, registry=registry
+        )
+        self.signal_calls = Counter(
+            "routec_signal_calls_total", "Signals computed", ("signal", "source"), registry=registry
+        )
+        self.signal_seconds = Histogram(
+            "routec_signal_seconds",
+            "Seconds of one signal call",
+            ("signal",),
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.signal_failures = Counter(
+            "routec_signal_failures_total",
+            "Signals that took their on_error value",
+            ("signal", "reason"),
+            registry=registry,
+        )
+        self.cache_lookups = Counter(
+            "routec_cache_lookups_total", "Cache lookups", ("category", "status"), registry=registry
+        )
+        self.cache_entries = Gauge(
+            "routec_cache_entries", "Entries of the cache", ("category",), registry=registry
+        )
+        self.classifier_batch_size = Histogram(
+            "routec_classifier_batch_size",
+            "Texts in one classifier call",
+            ("backend",),
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "routec_dead_letters_total",
+            "Events that became dead letters",
+            ("code",),
+            registry=registry,
+        )
+        self.consumer_lag = Gauge(
+            "routec_consumer_lag",
+            "Events of a partition not yet taken",
+            ("topic", "partition"),
+            registry=registry,
+        )
+        self.policy_info = Gauge(
+            "routec_policy_info", "The policy in force", ("name", "hash"), registry=registry
+        )
+
+    def batch(self, events: int, seconds: float) -> None:
+        """Note a decided batch."""
+        self.batch_size.observe(events)
+        self.decision_seconds.observe(seconds)
+
+    def dead_letter(self, code: str, count: int) -> None:
+        """Note dead letters that were written."""
+        self.dead_letters.labels(code).inc(count)
+
+    def lag(self, topic: str, partition: int, events: int) -> None:
+        """Note how far behind its end a partition is."""
+        self.consumer_lag.labels(topic, str(partition)).set(events)
+
+    def released(self, topic: str, partition: int) -> None:
+        """Forget a partition that now belongs to another worker."""
+        self.consumer_lag.remove_by_labels({"topic": topic, "partition": str(partition)})
+
+    def policy(self, name: str, hash: str) -> None:
+        """Name the policy in force, in place of the one before."""
+        self.policy_info.clear()
+        self.policy_info.labels(name, hash).set(1)

@@ -1,0 +1,181 @@
+"""Kafka clients made from the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import AuthenticationFailedError, KafkaError
+from aiokafka.helpers import create_ssl_context
+from routec.runtime.config import Config, Kafka
+from routec.runtime.stream.errors import StreamError
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH_BYTES = 512 * 1024
+"""Bytes of one produced batch before compression: below every broker's default limit."""
+_MAX_BACKOFF = 5.0
+_LEAST_TRY = 3.0
+
+
+class Client(Protocol):
+    """What the clients have in common."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+
+
+C = TypeVar("C", bound=Client)
+
+
+def common_options(kafka: Kafka) -> dict[str, Any]:
+    """Options that every client takes.
+
+    Raises:
+        StreamError: a file of the TLS options cannot be used.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "client_id": kafka.client_id,
+        "request_timeout_ms": _ms(kafka.request_timeout),
+        "retry_backoff_ms": _ms(kafka.retry_backoff),
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol in ("SSL", "SASL_SSL"):
+        options["ssl_context"] = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.sasl_username
+        options["sasl_plain_password"] = kafka.sasl_password and kafka.sasl_password.value
+    return options
+
+
+def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
+    try:
+        context: ssl.SSLContext = create_ssl_context(
+            cafile=None if kafka.ssl_cafile is None else str(kafka.ssl_cafile),
+            certfile=None if kafka.ssl_certfile is None else str(kafka.ssl_certfile),
+            keyfile=None if kafka.ssl_keyfile is None else str(kafka.ssl_keyfile),
+            password=None if kafka.ssl_key_password is None else kafka.ssl_key_password.value,
+        )
+    except (OSError, ValueError) as error:
+        raise StreamError(
+            "invalid-tls",
+            f"the TLS files cannot be used: {error}",
+            "check `kafka.ssl_cafile`, `kafka.ssl_certfile` and `kafka.ssl_keyfile`",
+        ) from error
+    context.check_hostname = kafka.ssl_check_hostname
+    return context
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def make_consumer(config: Config, *, group: bool) -> AIOKafkaConsumer:
+    """A consumer, not yet started and without topics; offsets are committed by hand.
+
+    Args:
+        config: the configuration.
+        group: whether it is a member of the configured group.
+    """
+    kafka = config.kafka
+    in_flight = config.runtime.max_in_flight_bytes
+    membership: dict[str, Any] = {}
+    if group:
+        membership = {"group_id": kafka.group, "group_instance_id": kafka.instance_id}
+    return AIOKafkaConsumer(
+        **common_options(kafka),
+        **membership,
+        enable_auto_commit=False,
+        auto_offset_reset=kafka.start if group else "latest",
+        session_timeout_ms=_ms(kafka.session_timeout),
+        heartbeat_interval_ms=_ms(kafka.heartbeat_interval),
+        fetch_max_wait_ms=_ms(kafka.fetch_max_wait),
+        fetch_max_bytes=in_flight,
+        max_partition_fetch_bytes=min(1_048_576, in_flight),
+        # Decisions about requests of an aborted transaction would be orphans.
+        isolation_level="read_committed",
+    )
+
+
+def make_producer(config: Config) -> AIOKafkaProducer:
+    """A producer, not yet started, that waits for all in-sync replicas."""
+    compression = config.kafka.compression
+    return AIOKafkaProducer(
+        **common_options(config.kafka),
+        acks="all",
+        compression_type=None if compression == "none" else compression,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=config.runtime.max_dead_letter_bytes,
+        linger_ms=0,
+    )
+
+
+async def connect(make: Callable[[], C], config: Config, deadline: float | None = None) -> C:
+    """Make and start a client, trying again until the cluster answers.
+
+    Args:
+        make: makes the client; called anew for each try.
+        config: the configuration.
+        deadline: time of the monotonic clock to give up; ``connect_timeout`` from now if not given.
+
+    Raises:
+        StreamError: the cluster cannot be reached in time, or refuses the credentials.
+    """
+    kafka = config.kafka
+    if deadline is None:
+        deadline = time.monotonic() + kafka.connect_timeout
+    backoff = kafka.retry_backoff
+    while True:
+        client = make()
+        try:
+            # A broker that accepts and never answers must not hold us for ever.
+            left = max(_LEAST_TRY, deadline - time.monotonic())
+            async with asyncio.timeout(min(left, kafka.request_timeout)):
+                await client.start()
+            return client
+        except AuthenticationFailedError as error:
+            await close(client)
+            raise StreamError(
+                "authentication-failed",
+                f"Kafka at `{kafka.bootstrap}` refuses the credentials: {error}",
+                "check `kafka.sasl_username`, `kafka.sasl_mechanism` and the password",
+            ) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            await close(client)
+            if time.monotonic() + backoff >= deadline:
+                raise StreamError(
+                    "kafka-unreachable",
+                    f"cannot reach Kafka at `{kafka.bootstrap}`: {error or 'no answer in time'}",
+                    "check `kafka.bootstrap` and that the brokers are up",
+                ) from error
+            log.info("kafka does not answer yet", extra={"error": repr(error)})
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, _MAX_BACKOFF)
+        except BaseException:
+            await close(client)
+            raise
+
+
+async def close(client: Client, seconds: float = 3.0) -> bool:
+    """Stop a client in bounded time.
+
+    Returns:
+        Whether it ended in order.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await client.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("a kafka client did not stop in order", extra={"error": repr(error)})
+        return False
+    return True

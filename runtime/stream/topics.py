@@ -1,0 +1,148 @@
+"""The topics that a worker needs, checked before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from routec.runtime.config import Config, Topics
+from routec.runtime.stream.clients import close, common_options, connect
+from routec.runtime.stream.errors import StreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """Partitions of the topics in use.
+
+    Attributes:
+        requests: partitions of the requests topic.
+        decisions: partitions of the decisions topic, at least as many.
+        dlq: partitions of the dead-letter topic.
+        responses: partitions of the responses topic; 0 when it is not used.
+    """
+
+    requests: int
+    decisions: int
+    dlq: int
+    responses: int
+
+
+async def count_partitions(producer: AIOKafkaProducer, topics: Topics) -> Partitions:
+    """Look the topics up, without creating any.
+
+    Args:
+        producer: a started producer.
+        topics: their names.
+
+    Raises:
+        StreamError: a topic is missing, or the decisions topic has too few partitions.
+    """
+    # Asking for all of them: asking for one by name may create it.
+    cluster = await producer.client.fetch_all_metadata()
+    counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in cluster.topics()}
+    wanted = [topics.requests, topics.decisions, topics.dlq]
+    if topics.responses:
+        wanted.append(topics.responses)
+    missing = [topic for topic in wanted if not counts.get(topic)]
+    if missing:
+        names = ", ".join(f"`{topic}`" for topic in missing)
+        several = len(missing) > 1
+        help = "create them" if several else "create it"
+        if topics.responses in missing:
+            help += '; `topics.responses = ""` runs without responses'
+        raise StreamError(
+            "missing-topic",
+            f"the topics {names} do not exist" if several else f"the topic {names} does not exist",
+            f"{help}, or name others in `[topics]`",
+        )
+    partitions = Partitions(
+        requests=counts[topics.requests],
+        decisions=counts[topics.decisions],
+        dlq=counts[topics.dlq],
+        responses=counts[topics.responses] if topics.responses else 0,
+    )
+    check_partitions(partitions, topics)
+    return partitions
+
+
+def check_partitions(partitions: Partitions, topics: Topics) -> None:
+    """Refuse a layout in which a decision could not keep its request's partition.
+
+    Raises:
+        StreamError: the decisions topic has fewer partitions than the requests topic.
+    """
+    if partitions.decisions < partitions.requests:
+        raise StreamError(
+            "too-few-partitions",
+            f"`{topics.decisions}` has {partitions.decisions} partitions and "
+            f"`{topics.requests}` has {partitions.requests}: "
+            "a decision goes to the partition of its request",
+            f"give `{topics.decisions}` at least {partitions.requests} partitions",
+        )
+
+
+class _Admin:
+    """The admin client under the names of the other clients."""
+
+    def __init__(self, config: Config) -> None:
+        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
+
+    async def start(self) -> None:
+        await self.client.start()
+
+    async def stop(self) -> None:
+        await self.client.close()
+
+
+async def create_topics(
+    config: Config, *, partitions: int, replication: int = 1
+) -> Mapping[str, bool]:
+    """Create the topics that are missing, on a broker with the admin API.
+
+    Args:
+        config: names the topics; the dead-letter topic takes records of `max_dead_letter_bytes`
+            and the requests topic half of that, so that whatever came in fits with its reason.
+        partitions: partitions of each, from 1.
+        replication: copies of each, from 1.
+
+    Returns:
+        For each topic whether it is new.
+
+    Raises:
+        StreamError: the cluster cannot be reached or refuses.
+    """
+    names = [name for field in Topics.__struct_fields__ if (name := getattr(config.topics, field))]
+    admin = await connect(lambda: _Admin(config), config)
+    try:
+        response = await admin.client.create_topics(
+            [
+                NewTopic(name, partitions, replication, topic_configs=_options(name, config))
+                for name in names
+            ]
+        )
+    finally:
+        await close(admin)
+    made: dict[str, bool] = {}
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code != 0 and error is not TopicAlreadyExistsError:
+            raise StreamError(
+                "topic-refused",
+                f"the topic `{name}` cannot be created: {(message or [None])[0] or error.__name__}",
+                "create it by hand",
+            )
+        made[name] = code == 0
+    return made
+
+
+def _options(name: str, config: Config) -> dict[str, str]:
+    if name == config.topics.dlq:
+        return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes)}
+    if name == config.topics.requests:
+        return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes // 2)}
+    if name == config.topics.policies:
+        return {"cleanup.policy": "compact"}
+    return {}

@@ -1,0 +1,348 @@
+"""The worker on Apache Kafka: nothing lost, order kept, nothing stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from apache_kafka import ApacheKafka
+from routec.runtime.config import Config
+from routec.runtime.observe import POLICY, Health, Metrics
+from routec.runtime.stream import Observed, StreamError, Worker, create_topics
+from traffic import (
+    PARTITIONS,
+    EchoDecider,
+    committed,
+    first_occurrences,
+    header,
+    numbered,
+    read_all,
+    send,
+    sources,
+    until,
+    until_count,
+)
+
+pytestmark = pytest.mark.kafka
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+        worker.stop()
+        await task
+    finally:
+        if not task.done():
+            worker.abort()
+            await asyncio.wait([task])
+
+
+@pytest.fixture
+def processes(tmp_path: Path, ready: Config) -> Iterator[Processes]:
+    """Starts workers of the same group in processes of their own; none outlives the test."""
+    processes = Processes(tmp_path, ready)
+    yield processes
+    processes.end()
+
+
+class Processes:
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.file = folder / "routec.toml"
+        sections = {
+            "kafka": ("bootstrap", "group", "session_timeout", "heartbeat_interval"),
+            "topics": config.topics.__struct_fields__,
+            "runtime": ("commit_interval",),
+        }
+        lines = []
+        for section, keys in sections.items():
+            lines.append(f"[{section}]")
+            lines += [
+                f"{key} = {json.dumps(getattr(getattr(config, section), key))}" for key in keys
+            ]
+        self.file.write_text("\n".join(lines) + "\n")
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *, pause: float, batch_size: int) -> subprocess.Popen[str]:
+        script = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(self.file), str(pause)],
+            env={"PATH": "/usr/bin:/bin", "ROUTEC_RUNTIME__BATCH_SIZE": str(batch_size)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+async def test_each_event_gets_one_decision_in_the_order_of_its_partition(ready: Config) -> None:
+    sent = await send(ready, numbered(8000))
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided == 8000)
+    decisions = await read_all(ready, ready.topics.decisions)
+    expected = {p: [o for q, o in sent if q == p] for p in range(PARTITIONS)}
+    assert sources(decisions) == expected
+    assert {p: offsets[-1] + 1 for p, offsets in expected.items()} == await committed(ready)
+
+
+async def test_a_decision_keeps_key_and_headers_of_its_request(ready: Config) -> None:
+    await send(ready, numbered(1, start=7))
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided == 1)
+    (decision,) = await read_all(ready, ready.topics.decisions)
+    assert decision.key == b"key-3"
+    assert decision.partition == 3
+    assert decision.headers == (("traceparent", b"00-1-2-01"), ("source", b"3/0"))
+    assert json.loads(decision.value) == {"n": 7}
+
+
+async def test_events_that_cannot_be_decided_become_dead_letters_with_their_bytes(
+    ready: Config,
+) -> None:
+    rng = random.Random(5)
+    bad = [b'{"n": 1', b"\xff\xfe\x00", b"[]", b"", rng.randbytes(4000), b"[" * 10_000]
+    mixed = [entry for n, value in enumerate(bad) for entry in ((n % 4, value), numbered(n + 1)[n])]
+    sent = await send(ready, mixed)
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided + worker.counts.dead == len(mixed))
+    letters = await read_all(ready, ready.topics.dlq)
+    assert worker.counts.dead == len(bad)
+    by_place = dict(zip(sent, mixed, strict=True))
+    for letter in letters:
+        place = (
+            int(header(letter, "routec.error.partition")),
+            int(header(letter, "routec.error.offset")),
+        )
+        partition, value = by_place.pop(place)
+        assert (letter.value, letter.key) == (value, f"key-{partition}".encode())
+        assert header(letter, "traceparent") == "00-1-2-01"
+        assert header(letter, "routec.error.code") == "invalid-json"
+        assert header(letter, "routec.error.message").startswith("not a request")
+        assert header(letter, "routec.error.topic") == ready.topics.requests
+        assert header(letter, "routec.error.time").endswith("Z")
+        assert header(letter, "routec.policy.hash") == "sha256:echo"
+    assert len(by_place) == worker.counts.decided == len(mixed) - len(bad)
+
+
+async def test_an_event_of_megabytes_becomes_a_dead_letter_and_nothing_stops(ready: Config) -> None:
+    large = json.dumps({"n": 0, "text": "x" * 2_000_000}).encode()
+    larger = json.dumps({"n": 0, "text": "y" * 7_000_000}).encode()
+    await send(ready, [(0, b'{"n": 1}'), (0, large), (0, larger), (0, b'{"n": 2}')])
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided == 2)
+    letters = await read_all(ready, ready.topics.dlq)
+    assert [letter.value for letter in letters] == [large, larger]
+    assert {header(letter, "routec.error.code") for letter in letters} == {"event-too-large"}
+    assert sources(await read_all(ready, ready.topics.decisions)) == {0: [0, 3]}
+
+
+async def test_a_dead_letter_that_does_not_fit_stops_the_worker_and_is_not_committed(
+    config: Config,
+) -> None:
+    small = msgspec.structs.replace(
+        config, runtime=msgspec.structs.replace(config.runtime, max_dead_letter_bytes=1_000_000)
+    )
+    await create_topics(small, partitions=PARTITIONS)
+    tight = msgspec.structs.replace(small.topics, dlq=f"{small.topics.dlq}.tight")
+    # A dead-letter topic with a smaller limit than the requests topic.
+    await create_topics(
+        msgspec.structs.replace(
+            small,
+            topics=tight,
+            runtime=msgspec.structs.replace(small.runtime, max_dead_letter_bytes=65_536),
+        ),
+        partitions=PARTITIONS,
+    )
+    await send(small, [(2, b'{"n": 1}'), (2, b"no json " * 40_000)])
+    worker = Worker(msgspec.structs.replace(small, topics=tight), EchoDecider())
+    with pytest.raises(StreamError) as stopped:
+        await asyncio.wait_for(worker.run(), 30)
+    assert stopped.value.code == "dead-letter-refused"
+    assert "offset 1 of partition 2" in stopped.value.message
+    assert (await committed(small))[2] <= 1
+
+
+async def test_a_decision_larger_than_its_topic_takes_becomes_a_dead_letter(ready: Config) -> None:
+    class Swollen(EchoDecider):
+        def _one(self, record):  # type: ignore[no-untyped-def]
+            outcome = super()._one(record)
+            if json.loads(record.value)["n"] % 10 == 3:
+                return msgspec_replace(outcome, b"z" * 1_500_000)
+            return outcome
+
+    await send(ready, numbered(40))
+    worker = Worker(ready, Swollen())
+    async with running(worker):
+        await until(lambda: worker.counts.decided + worker.counts.dead == 40)
+    letters = await read_all(ready, ready.topics.dlq)
+    assert sorted(json.loads(letter.value)["n"] for letter in letters) == [3, 13, 23, 33]
+    assert {header(letter, "routec.error.code") for letter in letters} == {"decision-too-large"}
+    for offsets in sources(await read_all(ready, ready.topics.decisions)).values():
+        assert offsets == sorted(offsets)
+    assert worker.counts.decided == 36
+
+
+def msgspec_replace(outcome, value):  # type: ignore[no-untyped-def]
+    return type(outcome)(value, outcome.headers)
+
+
+async def test_killed_workers_lose_nothing(ready: Config, processes: Processes) -> None:
+    sent = await send(ready, numbered(6000))
+    kills = 0
+    for wanted in (500, 1500, 2500):
+        process = processes.start(pause=0.02, batch_size=50)
+        await until_count(ready, ready.topics.decisions, wanted)
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills == 3
+    last = processes.start(pause=0.0, batch_size=500)
+    ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
+    async with asyncio.timeout(60):
+        while await committed(ready) != ends:
+            await asyncio.sleep(0.2)
+    last.send_signal(signal.SIGTERM)
+    out, err = last.communicate(timeout=30)
+    assert last.returncode == 0, err
+    found = sources(await read_all(ready, ready.topics.decisions))
+    for partition in range(PARTITIONS):
+        assert first_occurrences(found[partition]) == [o for q, o in sent if q == partition]
+
+
+async def test_sigterm_finishes_and_commits_what_is_in_flight(
+    ready: Config, processes: Processes
+) -> None:
+    await send(ready, numbered(4000))
+    process = processes.start(pause=0.05, batch_size=100)
+    await until_count(ready, ready.topics.decisions, 500)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    decided = sources(await read_all(ready, ready.topics.decisions))
+    total = sum(len(offsets) for offsets in decided.values())
+    assert out.strip() == f"taken {total} decided {total} dead 0"
+    assert total < 4000
+    # Exactly what was decided is committed, so a successor repeats nothing.
+    assert await committed(ready) == {p: len(decided.get(p, [])) for p in range(PARTITIONS)}
+
+
+async def test_a_restarted_broker_costs_no_event(ready: Config, apache_kafka: ApacheKafka) -> None:
+    first = await send(ready, numbered(2000))
+    health = Health()
+    health.set(POLICY, True)
+    worker = Worker(ready, EchoDecider(pause=0.02), Observed(Metrics(), health))
+    async with running(worker):
+        await until(lambda: worker.counts.decided >= 200)
+        assert health.ready
+        await asyncio.to_thread(apache_kafka.kill)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(apache_kafka.start)
+        second = await send(ready, numbered(2000, start=2000))
+        await until(lambda: worker.counts.decided >= 4000)
+        await until(lambda: worker.ready)
+    found = sources(await read_all(ready, ready.topics.decisions))
+    for partition in range(PARTITIONS):
+        wanted = [o for q, o in first + second if q == partition]
+        assert first_occurrences(found[partition]) == wanted
+
+
+async def test_two_workers_share_the_partitions_and_one_takes_over(ready: Config) -> None:
+    ready = msgspec.structs.replace(
+        ready, runtime=msgspec.structs.replace(ready.runtime, batch_size=50)
+    )
+    one, two = (Worker(ready, EchoDecider(pause=0.01)) for _ in range(2))
+    async with running(one):
+        await until(lambda: one.ready)
+        async with running(two):
+            await until(lambda: two.ready)
+            sent = await send(ready, numbered(3000))
+            await until(lambda: one.counts.decided > 200 and two.counts.decided > 200)
+        sent += await send(ready, numbered(1000, start=3000))
+        await until_count(ready, ready.topics.decisions, 4000)
+        ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
+        async with asyncio.timeout(60):
+            while await committed(ready) != ends:
+                await asyncio.sleep(0.2)
+    found = sources(await read_all(ready, ready.topics.decisions))
+    for partition in range(PARTITIONS):
+        assert first_occurrences(found[partition]) == [o for q, o in sent if q == partition]
+
+
+async def test_a_missing_topic_is_named_and_none_is_made(config: Config) -> None:
+    with pytest.raises(StreamError) as missing:
+        await asyncio.wait_for(Worker(config, EchoDecider()).run(), 30)
+    assert missing.value.code == "missing-topic"
+    assert f"`{config.topics.requests}`" in missing.value.message
+    with pytest.raises(StreamError, match="do not exist"):
+        await asyncio.wait_for(Worker(config, EchoDecider()).run(), 30)
+
+
+async def test_responses_written_while_it_runs_are_learned(ready: Config) -> None:
+    decider = EchoDecider()
+    worker = Worker(ready, decider)
+    producer = AIOKafkaProducer(bootstrap_servers=ready.kafka.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(ready.topics.responses, b"before", partition=1)
+        async with running(worker):
+            await until(lambda: worker.ready)
+            await producer.send_and_wait(ready.topics.responses, b"after", partition=1)
+            await until(lambda: bool(decider.learned))
+    finally:
+        await producer.stop()
+    assert [record.value for record in decider.learned] == [b"after"]
+
+
+async def test_header_names_that_are_not_utf8_do_not_stop_a_partition(ready: Config) -> None:
+    class Odd(str):
+        def encode(self, *args: object) -> bytes:  # type: ignore[override]
+            return b"na\xffme"
+
+    from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
+    producer = AIOKafkaProducer(bootstrap_servers=ready.kafka.bootstrap)
+    await producer.start()
+    try:
+        for first in (0, 3):
+            batch = producer.create_batch()
+            builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 100_000)
+            for at in range(3):
+                headers = [(Odd("x"), b"1")] if at == 1 else []
+                value = json.dumps({"n": first + at}).encode()
+                builder.append(at, 1_700_000_000_000, None, value, headers)
+                batch._relative_offset += 1
+            batch._builder = builder
+            await (await producer.send_batch(batch, ready.topics.requests, partition=1))
+            await send(ready, [(0, b'{"n": 100}')])
+    finally:
+        await producer.stop()
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided >= 8)
+    decisions = await read_all(ready, ready.topics.decisions)
+    assert sources(decisions) == {0: [0, 1], 1: [0, 1, 2, 3, 4, 5]}
+    odd = [one for one in decisions if ("na\\xffme", b"1") in one.headers]
+    assert [json.loads(one.value)["n"] for one in odd] == [1, 4]
