@@ -107,7 +107,7 @@ def lower(policy: p.Policy, *, normaliser: str, embedder: str | None = None) -> 
         g.Guard(
             name=guard.name,
             when=nodes.of(guard.when.expr),
-            reject=guard.reject and g.Rejection(guard.reject.status, guard.reject.reason),
+            reject=_rejection(guard.reject),
             redact=guard.redact,
             tags=guard.tags,
             headers=guard.headers,
@@ -354,6 +354,10 @@ def _category(category: p.Category, nodes: _Nodes) -> g.Category:
         relax_to=None if relax is None else (float(relax[0]), float(relax[1])),
         examples=_maybe(category.examples),
     )
+
+
+def _rejection(reject: p.Rejection | None) -> g.Rejection | None:
+    return None if reject is None else g.Rejection(reject.status, reject.reason)
 
 
 def _route(route: p.Route, nodes: _Nodes) -> g.Route:

@@ -62,6 +62,8 @@ class Context:
         among = list(among)
         if ident.name in among:
             return ident.name
+        if ident.name in self.broken:
+            return None
         self.report(unknown_name(what, ident.name, ident.span, among))
         return None
 

@@ -38,8 +38,16 @@ class Resolution:
     findings: tuple[Diagnostic, ...]
 
 
-def resolve(modules: Sequence[ast.Module]) -> Resolution:
-    """Bind names and check types over all modules of one policy; the policy's own is last."""
+def resolve(
+    modules: Sequence[ast.Module], broken: frozenset[str] = frozenset(), *, complete: bool = True
+) -> Resolution:
+    """Bind names and check types over all modules of one policy.
+
+    Args:
+        modules: the modules; the policy's own is last.
+        broken: names whose declarations could not be read; uses of them are not reported.
+        complete: whether every declaration could be read, so that a missing one is missing.
+    """
     findings: dict[Diagnostic, None] = {}
 
     def report(finding: Diagnostic) -> None:
@@ -57,7 +65,7 @@ def resolve(modules: Sequence[ast.Module]) -> Resolution:
     def of(kind: type[T]) -> list[T]:
         return [d for d in every if isinstance(d, kind)]
 
-    context = Context(lines, report)
+    context = Context(lines, report, broken=set(broken))
     resolve_fields(context, of(ast.Request))
     taken = {name: field.span for name, field in context.fields.items()}
     context.syntax_signals = first_of_each(context, "signal", of(ast.Signal), taken)
@@ -91,7 +99,7 @@ def resolve(modules: Sequence[ast.Module]) -> Resolution:
         pools=context.pools,
         categories=resolve_categories(context, signals.conditions),
         guards=resolve_guards(context, signals.conditions),
-        routes=resolve_routes(context, signals.conditions, place),
+        routes=resolve_routes(context, signals.conditions, place, complete=complete),
         budgets=resolve_budgets(context),
         promises=resolve_promises(context, signals, of(ast.Assert)),
         cases=resolve_cases(context, signals, of(ast.Test)),

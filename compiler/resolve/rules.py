@@ -164,7 +164,7 @@ def _is_header(name: str) -> bool:
 
 
 def resolve_routes(
-    context: Context, conditions: Conditions, policy: Span | None
+    context: Context, conditions: Conditions, policy: Span | None, *, complete: bool
 ) -> tuple[p.Route, ...]:
     """The routes in order of meaning: highest priority, then file order; the default route last.
 
@@ -173,7 +173,7 @@ def resolve_routes(
     """
     routes = [_route(context, conditions, r) for r in context.syntax_routes.values()]
     defaults = [r for r in routes if r.default]
-    if not defaults and (policy is not None or routes):
+    if not defaults and complete and (policy is not None or routes):
         context.report(missing_default(policy or routes[0].span))
     for extra in defaults[1:]:
         context.report(second_default(extra.name, extra.span, defaults[0].name, defaults[0].span))

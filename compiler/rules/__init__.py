@@ -9,6 +9,7 @@ from routec.compiler.rules import (
     import_error,
     missing_on_error,
     out_of_range,
+    test_failed,
     type_mismatch,
     unknown_name,
     unknown_option,
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     default_route.RULE,
     bad_regex.RULE,
     missing_on_error.RULE,
+    test_failed.RULE,
 )
 """All rules, in order of their codes."""
 
