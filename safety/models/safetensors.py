@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-
 from routec.safety.models.errors import ModelError
 
 _HEADER_LIMIT: Final = 16 * 1024 * 1024
@@ -65,7 +64,7 @@ def _tensor(name: str, entry: object, body: memoryview) -> NDArray[Any]:
     return np.frombuffer(body[start:end], dtype=dtype).reshape(shape)
 
 
-def _naturals(value: object) -> bool:
+def _naturals(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
