@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - the methods are named after the rules of the grammar
 """From recognised rules to the syntax tree.
 
 Each method is named after a rule or alias of `grammar.lark` and gets the rule's

@@ -16,7 +16,6 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import PatternStr
 from lark.parsers.lalr_analysis import IntParseTable, LALR_Analyzer, Shift
-
 from routec.dsl.table import GRAMMAR_PATH, TABLE_PATH
 
 _WORD = re.compile(r"[a-z_]+")
@@ -31,7 +30,7 @@ def read_grammar(text: str) -> tuple[Lark, IntParseTable]:
     """
     lark = Lark(text, parser="lalr", lexer="contextual")
     analysis = LALR_Analyzer(lark.parser.parser_conf, strict=True)
-    analysis.compute_lalr()
+    analysis.compute_lalr()  # type: ignore[no-untyped-call]
     return lark, IntParseTable.from_ParseTable(analysis.parse_table)
 
 
@@ -142,7 +141,7 @@ def _children(rule: Rule) -> list[list[int]]:
             children.append([-1, 0])
             continue
         symbol = rule.expansion[index]
-        if not (symbol.is_term and symbol.filter_out):
+        if not getattr(symbol, "filter_out", False):
             children.append([index, int(not symbol.is_term and symbol.name.startswith("_"))])
         index += 1
     return children

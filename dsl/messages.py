@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from difflib import get_close_matches
 
 from routec.dsl.builder import forbidden_character
 from routec.dsl.diagnostic import Diagnostic, Related
@@ -16,7 +15,7 @@ from routec.dsl.lexer import (
     OPEN_TRIPLE,
     Token,
 )
-from routec.dsl.recovery import DECLARATIONS, broken_name
+from routec.dsl.recovery import DECLARATIONS, begins_line, broken_name, is_head
 from routec.dsl.source import Source
 from routec.dsl.syntax_error import syntax_error
 from routec.dsl.table import END, IDENT, load_table
@@ -29,6 +28,7 @@ _DECIDED = frozenset({"MODEL", "ROUTE", "CATEGORY", "REJECT", "REDACT", "CACHED"
 # the first that fits takes its terminals out of the running.
 _PHRASES: tuple[tuple[frozenset[str], str, frozenset[str]], ...] = (
     (DECLARATIONS, "a declaration", frozenset({END})),
+    (frozenset({"SCORE", "BANDS"}), "a kind of signal", frozenset({IDENT})),
     (
         frozenset({"NOT", "LPAR", "TRUE", IDENT}),
         "a condition",
@@ -53,7 +53,7 @@ _PHRASES: tuple[tuple[frozenset[str], str, frozenset[str]], ...] = (
     (frozenset({"REJECT", "TAG", "SET"}), "an action", frozenset({"REDACT"})),
 )
 _NAMES = {IDENT: "a name", "STRING": "a string", "NUMBER": "a number", END: "the end of the file"}
-_MAX_ALTERNATIVES = 5
+_MAX_ALTERNATIVES = 6
 _MAX_SHOWN = 40
 _CLOSERS = {"RBRACE": "LBRACE", "RPAR": "LPAR", "RSQB": "LSQB"}
 _OPENERS = frozenset(_CLOSERS.values())
@@ -137,9 +137,14 @@ def _malformed(token: Token, text: str) -> tuple[str, str | None, int] | None:
 def _found(token: Token, text: str) -> str:
     if token.kind == END:
         return "the end of the file"
-    if token.kind in load_table().words.values() and token.kind not in load_table().soft:
+    if token.kind in _keywords():
         return f"the keyword {_quoted(text)}"
     return _quoted(text)
+
+
+def _keywords() -> Set[str]:
+    """Terminals of the reserved words."""
+    return frozenset(load_table().words.values()) - load_table().soft
 
 
 def _quoted(text: str) -> str:
@@ -159,9 +164,10 @@ def _wanted(expected: Set[str]) -> str:
             phrases.append(phrase)
     signs = {terminal: sign for sign, terminal in load_table().signs.items()}
     words = {terminal: word for word, terminal in load_table().words.items()}
-    for noise in ("DOT", "LSQB", "COMMA", END):
+    noise = ["DOT", "LSQB", END] if left & {"RSQB", "RPAR"} else ["DOT", "LSQB", END, "COMMA"]
+    for terminal in noise:
         if len(left) + len(phrases) > 1:
-            left.discard(noise)
+            left.discard(terminal)
     for terminal in sorted(left, key=lambda terminal: (terminal in signs, terminal)):
         word = words.get(terminal) or signs.get(terminal)
         phrases.append(_NAMES.get(terminal) or (f"`{word}`" if word else terminal.lower()))
@@ -176,15 +182,20 @@ def _wanted(expected: Set[str]) -> str:
 def _unclosed(source: Source, tokens: list[Token], first: int, index: int) -> tuple[Related, ...]:
     """The bracket that is open at a token which cannot stand inside it."""
     found = tokens[index].kind
-    if found != END and found not in DECLARATIONS and found not in _CLOSERS:
-        return ()
     opened: list[Token] = []
     for token in tokens[first:index]:
         if token.kind in _OPENERS:
             opened.append(token)
         elif token.kind in _CLOSERS and opened and opened[-1].kind == _CLOSERS[token.kind]:
             opened.pop()
-    if not opened or _CLOSERS.get(found) == opened[-1].kind:
+    at_line_start = begins_line(source.text, tokens[index])
+    astray = (
+        found == END
+        or (found in _CLOSERS and opened and _CLOSERS[found] != opened[-1].kind)
+        or (at_line_start and is_head(tokens, index))
+        or (at_line_start and len(opened) > 1 and found in _keywords())
+    )
+    if not opened or not astray:
         return ()
     _, start, end = opened[-1]
     return (Related(f"this `{source.text[start:end]}` is not closed", source.span(start, end)),)
@@ -203,11 +214,15 @@ def _help(
     text = source.text[start:end]
     if kind == BAD_CHARACTER:
         return _SLIPS.get(text)
-    if unclosed:
+    if kind == "REGEX" and text.startswith("//"):
+        return "a comment starts with `#`"
+    if unclosed or (index > first and is_head(tokens, index)):
         return None
     if index == first:
         if kind == "RBRACE":
             return "remove it: every `{` before it is closed"
+        from difflib import get_close_matches  # only needed here, and slow to import
+
         keywords = [word for word, kind in load_table().words.items() if kind in DECLARATIONS]
         near = get_close_matches(text, keywords, 1) if kind == IDENT else []
         return f"did you mean `{near[0]}`?" if near else None
@@ -217,7 +232,10 @@ def _help(
         return "a comparison has two sides; join two of them with `and`"
     if kind == "IMPLIES":
         return "`implies` stands in an `assert` only"
-    words = load_table().words
-    if IDENT in expected and words.get(text) == kind:
+    if expected == {"RANGE"}:
+        return "`in` takes a list, a range or a set"
+    is_key = index + 1 < len(tokens) and tokens[index + 1].kind == "COLON"
+    wants_name = IDENT in expected and "NOT" not in expected and "RBRACE" not in expected
+    if kind in _keywords() and IDENT in expected and (wants_name or is_key):
         return "a keyword is no name: choose another, or put a label in double quotes"
     return None

@@ -82,8 +82,10 @@ def _run(table: Table, source: Source, lexed: Lexed, builder: Builder) -> list[D
     rows, productions, soft = table.rows, table.productions, table.soft
     tokens, leaves = lexed.tokens, builder.leaves
     methods = [
-        production.build and getattr(builder, production.build) for production in productions
+        getattr(builder, production.build) if production.build else None
+        for production in productions
     ]
+    between = {state for state, row in enumerate(rows) if row.get("LET", -1) >= 0}
     problems: list[Diagnostic] = []
     index = first = depth = 0
     stack = _Stack(table.start)
@@ -102,7 +104,7 @@ def _run(table: Table, source: Source, lexed: Lexed, builder: Builder) -> list[D
             if target == table.accept:
                 return problems
             action = rows[target].get(kind)
-        if len(states) == 2 or index == 0:
+        if states[-1] in between:
             first = index
         if action is not None:
             depth += kind in NESTING

@@ -29,9 +29,9 @@ def read_source(name: str, data: bytes) -> Source | Diagnostic:
         return Source(name, data[skipped:].decode("utf-8"))
     except UnicodeDecodeError as error:
         before = Source(name, data[skipped : skipped + error.start].decode("utf-8"))
-        offset = len(before.text)
+        offset, value = len(before.text), error.object[error.start]
         return syntax_error(
-            f"the file is not UTF-8: byte {skipped + error.start} is 0x{error.object[error.start]:02x}",
+            f"the file is not UTF-8: byte {skipped + error.start} is {value:#04x}",
             before.span(offset, offset),
             "save it as UTF-8",
         )

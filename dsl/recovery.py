@@ -50,7 +50,7 @@ def resume_at(text: str, tokens: list[Token], first: int, index: int) -> int:
             return index
         if index > first and kind in DECLARATIONS:
             flush = begins_line(text, tokens[index]) and _indent(text, tokens[index]) <= margin
-            head = _is_head(tokens, index)
+            head = is_head(tokens, index)
             if depth == 0:
                 if flush or head:
                     return index
@@ -103,6 +103,9 @@ def _indent(text: str, token: Token) -> int:
     return len(rest) - len(rest.lstrip(" \t\ufeff"))
 
 
-def _is_head(tokens: list[Token], index: int) -> bool:
+def is_head(tokens: list[Token], index: int) -> bool:
+    """Whether a token and those after it look like the head of a declaration."""
+    if tokens[index].kind not in DECLARATIONS:
+        return False
     after = tuple(token.kind for token in tokens[index + 1 : index + 3])
     return any(after[: len(head)] == head for head in _HEADS[tokens[index].kind])
