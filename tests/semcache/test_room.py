@@ -46,6 +46,22 @@ class TestQuota:
         assert cache.put(QUIET, b"k", None, b"", 1000.0) is None
         assert cache.stats().categories["quiet"].refused == {"no-room": 1}
 
+    def test_of_categories_equally_far_above_the_writer_gives_way_itself(self):
+        names = ("first", "chat", "last")
+        keys = {name: Partition("", name, b"") for name in names}
+        for writer in ("first", "last"):
+            other = "last" if writer == "first" else "first"
+            cache = make(
+                Terms("first", 0.9, 60.0, 4),
+                Terms("chat", 0.9, 60.0, 2),
+                Terms("last", 0.9, 60.0, 4),
+                capacity=10,
+            )
+            for name, count in ((writer, 4), (other, 5), ("chat", 1)):
+                fill(cache, keys[name], count)
+            fill(cache, keys[writer], 1, start=100)
+            assert entries(cache) == {writer: 4, other: 5, "chat": 1}
+
     def test_entries_that_answered_get_a_second_chance(self):
         cache = make(capacity=3)
         for mark in (b"a", b"b", b"c"):

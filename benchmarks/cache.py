@@ -1,0 +1,290 @@
+"""What the semantic cache costs and finds, against the plain ways to do the same.
+
+    python benchmarks/cache.py [--quick] [--format json]
+
+Vectors are synthetic (384 components, groups of paraphrases, seeded), so that the benchmark needs
+no model and no data; ratios carry over to real embeddings better than absolute times do. Times are
+of one thread, the least of several interleaved runs: processor time for lookups, wall time for
+writes. `--quick` leaves out 100,000 entries (its graph takes a minute to build).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+from routec.semcache import Hit, Partition, SemanticCache, Terms
+
+DIMENSION = 384
+THRESHOLD = 0.8
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One figure; `ratio` and `met` are None where there is no baseline or no target."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    ratio: float | None = None
+    target: str | None = None
+    met: bool | None = None
+
+
+def paraphrases(count: int, groups: int, seed: int) -> Rows:
+    """Unit rows in groups, on a space of 48 dimensions (embeddings fill few of theirs)."""
+    random = np.random.default_rng(seed)
+    basis = np.linalg.qr(random.normal(size=(DIMENSION, 48)))[0].T
+    centres = random.normal(size=(groups, 48))
+    rows = centres[random.integers(0, groups, count)]
+    rows = rows + random.uniform(0.1, 0.9, size=(count, 1)) * random.normal(size=(count, 48))
+    return unit(rows @ basis + 0.02 * random.normal(size=(count, DIMENSION)))
+
+
+def reworded(rows: Rows, seed: int) -> Rows:
+    """Queries that are a little away from rows: cosines of about 0.75 to 0.99."""
+    random = np.random.default_rng(seed)
+    away = random.uniform(0.1, 0.9, size=(len(rows), 1)) / np.sqrt(DIMENSION)
+    return unit(rows + away * random.normal(size=rows.shape))
+
+
+def unit(rows: NDArray[np.floating]) -> Rows:
+    """Rows scaled to length 1."""
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def cache_of(rows: Rows, capacity: int, graph_from: int) -> tuple[SemanticCache, Partition]:
+    """A cache with every row in one partition."""
+    cache = SemanticCache(
+        [Terms("chat", THRESHOLD, 1e9)],
+        capacity=capacity,
+        dimension=DIMENSION,
+        clock=lambda: 0.0,
+        max_bytes=1 << 33,
+        graph_from=graph_from,
+    )
+    key = Partition("", "chat", b"")
+    for number, row in enumerate(rows):
+        cache.put(key, number.to_bytes(8, "big"), row, b"answer", 0.0)
+    return cache, key
+
+
+def graph_cache(rows: Rows) -> tuple[SemanticCache, Partition]:
+    """A cache whose vectors are all in one graph, as after a finished build."""
+    cache, key = cache_of(rows[:-1], len(rows), len(rows) - 1)
+    cache.put(key, b"last", rows[-1], b"answer", 0.0)
+    while cache.stats().graphs_built == 0:
+        time.sleep(0.1)
+        cache.nearest([key], rows[:1], 0.0)  # takes over a build that is done
+    return cache, key
+
+
+def least(call: Callable[[], object], clock: Callable[[], float], runs: int = 5) -> float:
+    """Seconds of the fastest run."""
+    taken = []
+    for _ in range(runs):
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    return min(taken)
+
+
+def lookup_us(cache: SemanticCache, key: Partition, queries: Rows, batch: int) -> float:
+    """Processor time of a semantic lookup, in batches of so many."""
+    keys = [key] * batch
+
+    def ask() -> None:
+        for start in range(0, len(queries), batch):
+            cache.nearest(keys, queries[start : start + batch], 0.0)
+
+    return least(ask, time.process_time) / len(queries) * 1e6
+
+
+def hit_recall(cache: SemanticCache, key: Partition, rows: Rows, queries: Rows) -> float:
+    """Of the queries whose nearest row reaches the threshold, the share the cache answers."""
+    hits = found = 0
+    for start in range(0, len(queries), 100):
+        part = queries[start : start + 100]
+        best = np.max(part @ rows.T, axis=1)
+        outcomes = cache.nearest([key] * len(part), part, 0.0)
+        for cosine, outcome in zip(best, outcomes, strict=True):
+            if cosine >= THRESHOLD:
+                hits += 1
+                found += isinstance(outcome, Hit) and abs(outcome.similarity - cosine) < 2e-6
+    return found / hits
+
+
+def lookups(sizes: Sequence[int]) -> list[Result]:
+    """Both tiers at several sizes, alone and in batches, and what the graph misses."""
+    results: list[Result] = []
+    for size in sizes:
+        rows = paraphrases(size, max(1, size // 20), seed=1)
+        queries = reworded(rows[np.random.default_rng(2).integers(0, size, 600)], seed=3)
+        flat, key = cache_of(rows, size, size)
+        graph, _ = graph_cache(rows)
+        fingerprint = (size // 2).to_bytes(8, "big")
+
+        def exact(flat=flat, key=key, fingerprint=fingerprint) -> None:
+            for _ in range(10_000):
+                flat.exact(key, fingerprint, 0.0)
+
+        results.append(
+            Result(f"exact lookup, {size:,} entries", least(exact, time.process_time) * 100, "us")
+        )
+        for batch in (1, 50):
+            flat_us = lookup_us(flat, key, queries, batch)
+            graph_us = lookup_us(graph, key, queries, batch)
+            what = f"lookup, {size:,} entries, batch {batch}"
+            results += [
+                Result(f"flat {what}", flat_us, "us"),
+                Result(f"graph {what}", graph_us, "us", flat_us, graph_us / flat_us),
+            ]
+        recall = hit_recall(graph, key, rows, queries)
+        results.append(
+            Result(f"graph hit-recall, {size:,} entries", recall, "share", 1.0, recall,
+                   ">= 0.999", recall >= 0.999)
+        )  # fmt: skip
+        graph.close()
+    return results
+
+
+def scopes(count: int, tenants: int = 100) -> list[Result]:
+    """Partitions, against one index of all tenants whose ten nearest are filtered by tenant."""
+    random = np.random.default_rng(4)
+    # Every tenant asks about the same things, and queries are rows that were held out.
+    everything = paraphrases(count + 1000, count // 100, seed=5)
+    rows, queries = everything[:count], everything[count:]
+    shares = 1 / np.arange(1, tenants + 1)
+    owners = random.choice(tenants, size=count, p=shares / shares.sum())
+    askers = random.choice(tenants, size=len(queries), p=shares / shares.sum())
+
+    cache = SemanticCache(
+        [Terms("chat", THRESHOLD, 1e9)], capacity=count, dimension=DIMENSION, clock=lambda: 0.0
+    )
+    keys = [Partition(f"tenant={number}", "chat", b"") for number in range(tenants)]
+    for number, (row, owner) in enumerate(zip(rows, owners, strict=True)):
+        cache.put(keys[owner], number.to_bytes(8, "big"), row, b"%d" % owner, 0.0)
+    shared = hnsw(count)
+    shared.add_items(rows, np.arange(count), num_threads=1)
+
+    nearest, _ = shared.knn_query(queries, k=10, num_threads=1)
+    outcomes = cache.nearest([keys[asker] for asker in askers], queries, 0.0)
+    hits = ours = theirs = leaks = 0
+    for query, asker, ids, outcome in zip(queries, askers, nearest, outcomes, strict=True):
+        cosines = np.where(owners == asker, rows @ query, -1.0)
+        if cosines.max() < THRESHOLD:
+            continue
+        hits += 1
+        theirs += bool(np.any((owners[ids] == asker) & (rows[ids] @ query >= THRESHOLD)))
+        if isinstance(outcome, Hit):
+            ours += 1
+            leaks += outcome.response != b"%d" % asker
+    ratio = ours / theirs
+    return [
+        Result(f"scoped hit-recall, {tenants} Zipf tenants, {count:,} entries", ours / hits,
+               "share", theirs / hits, ratio, ">= 2.5x and >= 0.99",
+               ratio >= 2.5 and ours / hits >= 0.99),
+        Result("answers from another tenant", leaks, "count", None, None, "0", leaks == 0),
+    ]  # fmt: skip
+
+
+def hnsw(size: int, **options: bool) -> hnswlib.Index:
+    """An empty graph with the parameters of the cache."""
+    index = hnswlib.Index(space="ip", dim=DIMENSION)
+    index.init_index(max_elements=size, M=16, ef_construction=200, random_seed=1, **options)
+    index.set_ef(64)
+    return index
+
+
+def writes(size: int, graph_from: int, turnover: float) -> list[Result]:
+    """Insert and evict at capacity, against a graph whose deleted places are used again."""
+    count = int(size * turnover)
+    rows = paraphrases(size + count, size // 20, seed=7)
+    cache, key = cache_of(rows[:size], size, graph_from)
+
+    def settle() -> None:
+        cache.nearest([key], rows[:1], 0.0)
+        while not cache._builder.free:
+            time.sleep(0.01)
+        cache.nearest([key], rows[:1], 0.0)
+
+    settle()
+    start, processor = time.perf_counter(), time.process_time()
+    for number in range(size, size + count):
+        cache.put(key, number.to_bytes(8, "big"), rows[number], b"answer", 0.0)
+    ours = count / (time.perf_counter() - start)
+    settle()
+    ours_processor = count / (time.process_time() - processor)
+    assert cache.stats().entries == size
+    cache.close()
+
+    index = hnsw(size, allow_replace_deleted=True)
+    index.add_items(rows[:size], np.arange(size), num_threads=1)
+    sample = min(count, 1000)
+    start = time.perf_counter()
+    for number in range(sample):
+        index.mark_deleted(number)
+        index.add_items(rows[size + number][None], [size + number], 1, True)
+    theirs = sample / (time.perf_counter() - start)
+    tier = "flat" if size <= graph_from else "graph"
+    return [
+        Result(f"insert and evict at {size:,}, {tier}", ours, "1/s", theirs, ours / theirs,
+               ">= 5x", ours >= 5 * theirs),
+        Result(f"the same per second of processor time, {tier}, builds included", ours_processor,
+               "1/s", theirs, ours_processor / theirs),
+    ]  # fmt: skip
+
+
+def measure(*, quick: bool) -> list[Result]:
+    """All figures, in the order of the table."""
+    return [
+        *lookups([1_000, 10_000] if quick else [1_000, 10_000, 100_000]),
+        *scopes(10_000 if quick else 50_000),
+        *writes(10_000, graph_from=10_000, turnover=1.0),
+        *([] if quick else writes(20_000, graph_from=10_000, turnover=0.5)),
+    ]
+
+
+def table(results: list[Result]) -> str:
+    """The figures for people."""
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
+
+    width = max(len(result.name) for result in results)
+    lines = [f"{'':{width}}  {'value':>10} {'unit':6} {'baseline':>9} {'ratio':>8}  target"]
+    for result in results:
+        verdict = "" if result.met is None else "met" if result.met else "NOT MET"
+        lines.append(
+            f"{result.name:{width}}  {number(result.value):>10} {result.unit:6} "
+            f"{number(result.baseline):>9} {number(result.ratio):>8}  "
+            f"{result.target or ''} {verdict}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure and print; 1 if a target is not met."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--quick", action="store_true", help="leave out 100,000 entries")
+    options = parser.parse_args()
+    results = measure(quick=options.quick)
+    if options.format == "json":
+        print(json.dumps({"results": [asdict(result) for result in results]}, indent=2))
+    else:
+        print(table(results))
+    return int(any(result.met is False for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
