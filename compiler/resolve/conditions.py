@@ -102,14 +102,6 @@ class Conditions:
                 return table.or_(self._all(syntax.operands))
             case ast.Implies():
                 left, right = self._all((syntax.left, syntax.right))
-                if self.decision is None:
-                    raise self._fail(
-                        type_mismatch(
-                            "`implies` stands outside an assert",
-                            syntax.span,
-                            "write `not a or b`",
-                        )
-                    )
                 return table.or_((table.not_(left), right))
             case ast.Ref():
                 return self._reference(syntax)

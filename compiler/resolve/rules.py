@@ -107,7 +107,7 @@ def _rejection(context: Context, action: ast.Reject) -> p.Rejection:
     if status.unit != "number" or not whole or not 400 <= status.value <= 599:
         context.report(
             out_of_range(
-                f"{status.text} is no HTTP error status", status.span, "use one from 400 to 599"
+                f"the status {status.text} is no HTTP error", status.span, "use one from 400 to 599"
             )
         )
         return p.Rejection(403, action.reason.value)
