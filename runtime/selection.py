@@ -1,0 +1,211 @@
+"""Which model of a route answers a request.
+
+The rules are those of `docs/semantics.md`, "Target". Everything is a function
+of its arguments, so a replay picks the same models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from routec.compiler.program import Model, Route
+
+ALGORITHMS = frozenset(
+    {"only", "weighted", "cost", "quality", "latency", "balanced", "round_robin"}
+)
+"""The algorithms that `choose` knows."""
+
+DEFAULT_OUTPUT = 500
+"""Tokens of an answer that ranking by cost assumes where the request sets no limit."""
+STICKY_INPUT = 1000
+"""Tokens of a request that ranking assumes where equal keys must meet equal choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a request is.
+
+    Attributes:
+        tokens: tokens of its text.
+        max_tokens: the limit of its answer in force; ``None`` without one.
+    """
+
+    tokens: int
+    max_tokens: int | None = None
+
+    def fits(self, model: Model) -> bool:
+        """Whether the model's context holds request and answer; one that states none holds all."""
+        return model.context is None or self.tokens + (self.max_tokens or 0) <= model.context
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A chosen model.
+
+    Attributes:
+        model: its name.
+        by: the algorithm; ``fallback`` where no candidate could hold the request.
+        candidates: the candidates that could hold it, in the order written.
+        propensity: probability with which the model was drawn, above 0 to 1; 1 without a draw.
+        fallbacks: models to try next, in order; they hold the request as well.
+    """
+
+    model: str
+    by: str
+    candidates: tuple[str, ...]
+    propensity: float
+    fallbacks: tuple[str, ...]
+
+
+def draw(salt: str, key: str) -> float:
+    """A number from 0 to 1, the same for the same salt and key, uniform over keys.
+
+    It is the first 8 bytes of BLAKE2b over salt, a zero byte and key, as a big-endian
+    integer, divided by 2^64.
+    """
+    digest = blake2b(f"{salt}\0{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2.0**64
+
+
+def choose(
+    route: Route,
+    models: Mapping[str, Model],
+    size: Size,
+    key: str,
+    *,
+    turn: int = 0,
+    latencies: Mapping[str, float] | None = None,
+) -> Choice | None:
+    """Pick a route's model.
+
+    Args:
+        route: the route.
+        models: the policy's models by name.
+        size: size of the request.
+        key: what draws depend on: the request id, or the value of the sticky field.
+        turn: number of choices of this route before this one, for ``round_robin``.
+        latencies: observed seconds by model, for ``latency`` and ``balanced``.
+
+    Returns:
+        The choice; ``None`` if no candidate and no fallback can hold the request.
+
+    Raises:
+        ValueError: the route's algorithm is not one of `ALGORITHMS`.
+    """
+    left = [index for index, name in enumerate(route.candidates) if size.fits(models[name])]
+    fallbacks = [name for name in route.fallbacks if size.fits(models[name])]
+    if not left:
+        if not fallbacks:
+            return None
+        chosen = fallbacks[0]
+        rest = tuple(dict.fromkeys(name for name in fallbacks if name != chosen))
+        return Choice(chosen, "fallback", (), 1.0, rest)
+    names = [route.candidates[index] for index in left]
+    sticky = route.sticky is not None
+    propensity = 1.0
+    if route.by == "weighted" or (route.by == "round_robin" and sticky):
+        weights = [route.weights[index] for index in left] if route.weights else []
+        if route.by == "round_robin" or sum(weights) <= 0.0:
+            weights = [1.0] * len(left)
+        at, propensity = pick(weights, draw(f"select:{route.name}", key))
+    elif route.by == "round_robin":
+        at = turn % len(names)
+    elif route.by == "only":
+        at = 0
+    else:
+        at = _best(route, [models[name] for name in names], size, {} if sticky else latencies or {})
+    chosen = names[at]
+    rest = tuple(dict.fromkeys(name for name in fallbacks if name != chosen))
+    return Choice(chosen, route.by, tuple(names), propensity, rest)
+
+
+def key_text(value: object) -> str:
+    """A field's value as the key of a draw: as JSON writes it, strings without quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def shadow(route: Route, request_id: str) -> str | None:
+    """The model that gets a copy of the request, or ``None``."""
+    if route.shadow is None:
+        return None
+    model, share = route.shadow
+    return model if draw(f"shadow:{route.name}", request_id) < share else None
+
+
+def pick(weights: Sequence[float], number: float) -> tuple[int, float]:
+    """Walk shares in order until they pass a number.
+
+    Args:
+        weights: one or more, not all zero.
+        number: from 0 to 1.
+
+    Returns:
+        Index of the share that the number falls into, and that share of the whole.
+    """
+    total = sum(weights)
+    point = number * total
+    for index, weight in enumerate(weights):
+        if point < weight:
+            return index, weight / total
+        point -= weight
+    # Rounding can carry the last point to the very end.
+    last = max(index for index, weight in enumerate(weights) if weight > 0.0)
+    return last, weights[last] / total
+
+
+def _best(route: Route, models: Sequence[Model], size: Size, latencies: Mapping[str, float]) -> int:
+    if route.sticky is not None:
+        size = Size(STICKY_INPUT, DEFAULT_OUTPUT)
+    delays = [latencies.get(model.name, model.latency) for model in models]
+    if route.by == "cost":
+        return _greatest([-_price(model, size) for model in models])
+    if route.by == "quality":
+        return _greatest([model.quality or 0.0 for model in models])
+    if route.by == "latency":
+        return _greatest([-math.inf if delay is None else -delay for delay in delays])
+    if route.by != "balanced":
+        raise ValueError(f"unknown selection algorithm `{route.by}`")
+    args = dict(route.args) or {"quality": 0.5, "cost": 0.5}
+    parts = (
+        (args.get("quality", 0.0), _scaled([model.quality or 0.0 for model in models])),
+        (-args.get("cost", 0.0), _scaled(_capped([_price(model, size) for model in models]))),
+        (
+            -args.get("latency", 0.0),
+            _scaled(_capped([math.inf if d is None else d for d in delays])),
+        ),
+    )
+    return _greatest(
+        [
+            round(sum(weight * values[at] for weight, values in parts), 12)
+            for at in range(len(models))
+        ]
+    )
+
+
+def _price(model: Model, size: Size) -> float:
+    """Dollars times a million; infinite for a model without both prices."""
+    if model.input is None or model.output is None:
+        return math.inf
+    output = DEFAULT_OUTPUT if size.max_tokens is None else size.max_tokens
+    return model.input * size.tokens + model.output * output
+
+
+def _greatest(values: Sequence[float]) -> int:
+    """Index of the greatest; of equals the first."""
+    return max(range(len(values)), key=values.__getitem__)
+
+
+def _capped(values: Sequence[float]) -> list[float]:
+    """Infinite ones replaced by the greatest finite one; by 0 where there is none."""
+    stated = max((value for value in values if math.isfinite(value)), default=0.0)
+    return [value if math.isfinite(value) else stated for value in values]
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) if high > low else 0.0 for value in values]

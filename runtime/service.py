@@ -1,0 +1,207 @@
+"""The service: request records in, decision events out."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from routec.compiler.program import Program
+from routec.runtime.config import Config
+from routec.runtime.engine.engine import Engine
+from routec.runtime.engine.open import open_services
+from routec.runtime.events.decision import Ticket
+from routec.runtime.events.decode import Decoder, Limits
+from routec.runtime.events.encode import Encoder, decision_id
+from routec.runtime.events.request import Request
+from routec.runtime.records import Dead, Outcome, Record
+from routec.runtime.signals.observer import SILENT, Observer
+
+PENDING = 10_000
+"""Most cache misses remembered until their responses come, oldest forgotten first."""
+
+SMOOTHING = 0.1
+"""Weight of the newest latency of a model in its average."""
+
+AHEAD = 3600.0
+"""Seconds by which event time may run ahead of the wall clock."""
+
+_CUT_SHORT = frozenset({"length", "content_filter", "error"})
+
+
+class EventClock:
+    """The latest event time seen, in seconds; far-off future times do not move it."""
+
+    __slots__ = ("_latest",)
+
+    def __init__(self) -> None:
+        self._latest = 0.0
+
+    def __call__(self) -> float:
+        """That time; 0 before the first event."""
+        return self._latest
+
+    def advance(self, seconds: float) -> None:
+        """Note the time of an event."""
+        if self._latest < seconds <= time.time() + AHEAD:
+            self._latest = seconds
+
+
+class PolicyService:
+    """Decides records by one policy (a `Decider`), and learns from responses.
+
+    What a response holds is stored in the cache as it came: masking personal data in
+    responses is the serving side's task.
+
+    Args:
+        engine: runs the policy.
+        limits: how much of an event is read.
+        clock: the event clock that the engine's cache uses.
+        observer: hears of what happens.
+        max_response_bytes: longest response record that is read.
+        pending: most cache misses remembered until their responses come.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        limits: Limits | None = None,
+        clock: EventClock | None = None,
+        observer: Observer = SILENT,
+        max_response_bytes: int = 65_536,
+        pending: int = PENDING,
+    ) -> None:
+        program = engine.program
+        self._engine = engine
+        self._decoder = Decoder(program.fields, limits)
+        self._encoder = Encoder(program.name, engine.hash, {m.name: m for m in program.models})
+        self._models = frozenset(model.name for model in program.models)
+        self._clock = EventClock() if clock is None else clock
+        self._observer = observer
+        self._max_response_bytes = max_response_bytes
+        self._pending: OrderedDict[str, Ticket] = OrderedDict()
+        self._most_pending = pending
+
+    @property
+    def policy_hash(self) -> str:
+        """Hash of the policy, ``sha256:…``."""
+        return self._engine.hash
+
+    @property
+    def policy_name(self) -> str:
+        """Name of the policy."""
+        return self._engine.program.name
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        """Decide a batch: one outcome a record, in order; what cannot be decided is `Dead`."""
+        decoded = [self._decoder.decode(record) for record in records]
+        requests = [request for request in decoded if isinstance(request, Request)]
+        for request in requests:
+            self._clock.advance(request.time_ms / 1000)
+        decisions = iter(await self._engine.decide(requests))
+        outcomes: list[Outcome] = []
+        for record, read in zip(records, decoded, strict=True):
+            if isinstance(read, Dead):
+                outcomes.append(read)
+                continue
+            decision = next(decisions)
+            if decision.ticket is not None:
+                self._remember(decision_id(record), decision.ticket)
+            outcomes.append(self._encoder.encode(record, read, decision))
+        return outcomes
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        """Take in response events: they fill the cache and tell how fast models answer.
+
+        Only good answers (``ok``) to requests decided here that missed the cache are stored,
+        none that was cut short. Bad records are counted and ignored.
+        """
+        for record in responses:
+            self._observer.learnt(self._learn(record))
+
+    def _learn(self, record: Record) -> str:
+        response = self._response(record.value)
+        if response is None:
+            return "invalid"
+        if response.get("ok") is not True:
+            return "refused"
+        self._time(response)
+        name = response.get("decision_id")
+        ticket = self._pending.pop(name, None) if isinstance(name, str) else None
+        if ticket is None:
+            return "unknown"
+        body = response.get("body")
+        if not isinstance(body, dict) or _unfit(body):
+            return "refused"
+        try:
+            entry = self._engine.store(ticket, body, self._clock())
+        except (ValueError, TypeError):
+            return "refused"
+        return "refused" if entry is None else "stored"
+
+    def _response(self, value: bytes | None) -> dict[str, Any] | None:
+        # Room for the envelope around the body, which the cache itself measures.
+        if value is None or len(value) > self._max_response_bytes + 4096:
+            return None
+        try:
+            response = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+        return response if isinstance(response, dict) else None
+
+    def _time(self, response: dict[str, Any]) -> None:
+        model, latency = response.get("model"), response.get("latency_ms")
+        if model not in self._models or isinstance(latency, bool):
+            return
+        if isinstance(latency, int | float) and 0 <= latency < 1e9:
+            known = self._engine.latencies
+            seconds = latency / 1000
+            before = known.get(model, seconds)
+            known[model] = before + SMOOTHING * (seconds - before)
+
+    def _remember(self, name: str, ticket: Ticket) -> None:
+        self._pending[name] = ticket
+        self._pending.move_to_end(name)
+        if len(self._pending) > self._most_pending:
+            self._pending.popitem(last=False)
+
+
+def open_service(
+    program: Program, config: Config, *, observer: Observer = SILENT, hash: str | None = None
+) -> PolicyService:
+    """The service of a program with the real models, classifiers and cache.
+
+    Args:
+        program: the program.
+        config: says what its names are bound to.
+        observer: hears of what happens.
+        hash: the program's hash; worked out unless given.
+
+    Raises:
+        ServiceError: something it needs cannot be opened.
+        ProgramError: the program cannot run here.
+    """
+    clock = EventClock()
+    services = open_services(program, config, clock)
+    return PolicyService(
+        Engine(program, services, observer, hash),
+        limits=Limits(bytes=config.runtime.max_event_bytes),
+        clock=clock,
+        observer=observer,
+        max_response_bytes=config.cache.max_response_bytes,
+    )
+
+
+def _unfit(body: dict[str, Any]) -> bool:
+    """Whether an answer is an error, or was cut short, and must not be served again."""
+    choices = body.get("choices")
+    if body.get("error") is not None or not isinstance(choices, list) or not choices:
+        return True
+    return any(
+        not isinstance(choice, dict) or choice.get("finish_reason") in _CUT_SHORT
+        for choice in choices
+    )

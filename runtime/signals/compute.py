@@ -1,0 +1,257 @@
+"""Computing signals, a batch of requests at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from routec.compiler.program import Program, Signal
+from routec.runtime.engine.work import Work
+from routec.runtime.events.decision import Failure, Span
+from routec.runtime.signals import scan, vectors
+from routec.runtime.signals.observer import SILENT, Observer
+from routec.runtime.signals.services import Services
+from routec.runtime.signals.structure import reader
+from routec.runtime.signals.values import Scores, on_error, scores_of
+from routec.runtime.signals.vectors import Similarities, Vectors
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 1.0
+"""Seconds a classifier has where neither the policy nor the configuration says."""
+
+REASONS = frozenset({"timeout", "overloaded", "closed", "failed", "invalid", "unbound", "error"})
+"""Why a signal can take its failure value."""
+
+Need = tuple[Work, int]
+"""A request, and the index of the signal it needs."""
+
+
+class Signals:
+    """The signals of a program and how to compute them.
+
+    Args:
+        program: the program.
+        services: what computing them takes.
+        observer: hears of calls and failures.
+
+    Raises:
+        ValueError: a phrase, pattern or time zone that cannot be used.
+    """
+
+    def __init__(self, program: Program, services: Services, observer: Observer = SILENT) -> None:
+        self._signals = program.signals
+        self._services = services
+        self._observer = observer
+        self._scan = scan.TextScan(program)
+        self._similarities = Similarities(program, services.embedder)
+        self._local: dict[int, Callable[[Work], object]] = {}
+        for at, signal in enumerate(program.signals):
+            compute = self._local_function(at, signal)
+            if compute is not None:
+                self._local[at] = compute
+
+    async def compute(
+        self, needs: Sequence[Need], known: Vectors, also: Sequence[str] = ()
+    ) -> None:
+        """Give each request the value of the signal it needs, failure values included.
+
+        One call serves all requests of a signal: one scan a text, one call of the embedder
+        for everything, one call for each classifier.
+
+        Args:
+            needs: requests and what they need, all of signals of one stage.
+            known: vectors of this batch.
+            also: further texts to embed in the same call; left without a vector if it fails.
+        """
+        embedding: list[Need] = []
+        classifying: dict[int, list[Work]] = {}
+        for need in needs:
+            kind = self._signals[need[1]].kind
+            if kind in vectors.KINDS:
+                embedding.append(need)
+            elif kind == "classifier":
+                classifying.setdefault(need[1], []).append(need[0])
+            else:
+                self._compute_locally(need)
+        if embedding or also:
+            await self._embed(embedding, known, also)
+        if classifying:
+            await self._classify_all(classifying, known)
+
+    def find_spans(self, work: Work, at: int) -> tuple[Span, ...]:
+        """The spans that an entity signal finds, worked out once.
+
+        Raises:
+            Exception: whatever the recogniser raises.
+        """
+        if at not in work.spans:
+            find = self._services.entities
+            if find is None:
+                raise RuntimeError("there is no entity recogniser")
+            kinds = frozenset(self._signals[at].kinds)
+            work.spans[at] = tuple(
+                Span(index, found.start, found.end, found.kind)
+                for index, message in enumerate(work.request.messages)
+                if message.text
+                for found in find(message.text, kinds)
+            )
+        return work.spans[at]
+
+    def count_tokens(self, work: Work) -> int:
+        """Tokens of the whole conversation, counted once."""
+        request = work.request
+        if request.tokens is None:
+            request.tokens = self._services.tokens(request.text("all"))
+        return request.tokens
+
+    def _local_function(self, at: int, signal: Signal) -> Callable[[Work], object] | None:
+        read = reader(signal)
+        if read is not None:
+            return lambda work: read(work.request)
+        if signal.kind == "tokens":
+            return self.count_tokens
+        if signal.kind == "entities":
+            return lambda work: frozenset(span.kind for span in self.find_spans(work, at))
+        if signal.kind == "language":
+            return self._language
+        return None
+
+    def _language(self, work: Work) -> Scores:
+        if self._services.language is None:
+            raise RuntimeError("there is no language identifier")
+        code, confidence = self._services.language(work.request.text("last_user"))
+        return Scores(code, {"confidence": float(confidence)})
+
+    def _compute_locally(self, need: Need) -> None:
+        work, at = need
+        signal = self._signals[at]
+        if work.values[at] is not None:
+            return
+        begin = perf_counter()
+        try:
+            if signal.kind in scan.KINDS:
+                # One scan answers for all keywords and regexes of the text.
+                for other, value in self._scan.scan(signal.scope, work.request):
+                    if work.values[other] is None:
+                        work.learn(other, value)
+            else:
+                work.learn(at, self._local[at](work))
+        except Exception:
+            log.exception("signal failed", extra={"signal": signal.name})
+            self._fail(at, [work], "error")
+            return
+        self._observer.signal(signal.name, "computed", 1, perf_counter() - begin)
+
+    async def _embed(self, needs: Sequence[Need], known: Vectors, also: Sequence[str]) -> None:
+        begin = perf_counter()
+        texts = [self._similarities.texts(self._signals[at], work.request) for work, at in needs]
+        try:
+            await known.add(text for group in (*texts, also) for text in group)
+        except Exception:
+            log.exception("embedder failed")
+            for work, at in needs:
+                self._fail(at, [work], "error")
+            return
+        served: dict[int, int] = {}
+        for (work, at), group in zip(needs, texts, strict=True):
+            try:
+                work.learn(at, self._similarities.value(self._signals[at], group, known))
+            except Exception:
+                log.exception("signal failed", extra={"signal": self._signals[at].name})
+                self._fail(at, [work], "error")
+            else:
+                served[at] = served.get(at, 0) + 1
+        seconds = perf_counter() - begin
+        for at, count in served.items():
+            self._observer.signal(self._signals[at].name, "computed", count, seconds)
+
+    async def _classify_all(self, groups: Mapping[int, Sequence[Work]], known: Vectors) -> None:
+        nearby: dict[int, Sequence[Work]] = {}
+        calls = []
+        for at, works in groups.items():
+            classifier = self._services.classifiers.get(self._signals[at].backend)
+            if hasattr(classifier, "classify"):
+                calls.append(self._classify(at, works))
+            elif classifier is None:
+                self._fail(at, works, "unbound")
+            else:
+                nearby[at] = works
+        if nearby:
+            calls.append(self._classify_by_vector(nearby, known))
+        await asyncio.gather(*calls)
+
+    async def _classify_by_vector(
+        self, groups: Mapping[int, Sequence[Work]], known: Vectors
+    ) -> None:
+        """Classifiers that take vectors: plain arithmetic, so no time limit applies to them."""
+        texts = [work.request.text("last_user") for works in groups.values() for work in works]
+        try:
+            await known.add(texts)
+        except Exception:
+            log.exception("embedder failed")
+            for at, works in groups.items():
+                self._fail(at, works, "error")
+            return
+        for at, works in groups.items():
+            classifier: Any = self._services.classifiers[self._signals[at].backend]
+            begin = perf_counter()
+            try:
+                rows = known.stack([work.request.text("last_user") for work in works])
+                scores = classifier.scores(rows)
+            except Exception as error:
+                self._fail(at, works, _reason(error))
+                continue
+            self._take(at, works, classifier.labels, scores, perf_counter() - begin)
+
+    async def _classify(self, at: int, works: Sequence[Work]) -> None:
+        signal = self._signals[at]
+        texts = list(dict.fromkeys(work.request.text("last_user") for work in works))
+        timeout = signal.timeout or self._services.deadlines.get(signal.backend, DEADLINE)
+        begin = perf_counter()
+        try:
+            backend: Any = self._services.classifiers[signal.backend]
+            async with asyncio.timeout(timeout):
+                scores = await backend.classify(texts, timeout)
+            rows = dict(zip(texts, scores, strict=True))
+        except Exception as error:
+            self._fail(at, works, _reason(error))
+            return
+        each = [rows[work.request.text("last_user")] for work in works]
+        self._take(at, works, backend.labels, each, perf_counter() - begin)
+
+    def _take(
+        self, at: int, works: Sequence[Work], labels: Sequence[str], rows: Any, seconds: float
+    ) -> None:
+        """Give each request its row of a classifier's scores."""
+        signal = self._signals[at]
+        failed: list[Work] = []
+        for work, row in zip(works, rows, strict=True):
+            try:
+                scores = dict(zip(labels, map(float, row), strict=True))
+                work.learn(at, scores_of(signal, scores))
+            except (ValueError, TypeError):
+                failed.append(work)
+        if failed:
+            self._fail(at, failed, "invalid")
+        self._observer.classified(signal.backend, len(works))
+        self._observer.signal(signal.name, "computed", len(works) - len(failed), seconds)
+
+    def _fail(self, at: int, works: Sequence[Work], reason: str) -> None:
+        signal = self._signals[at]
+        for work in works:
+            work.learn(at, on_error(signal))
+            work.failures.append(Failure(signal.name, reason))
+        self._observer.failure(signal.name, reason, len(works))
+
+
+def _reason(error: Exception) -> str:
+    """A word of a closed set for the metrics and the trace."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    log.warning("classifier failed", exc_info=error)
+    code = getattr(error, "code", None)
+    return code if code in REASONS else "error"

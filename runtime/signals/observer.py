@@ -1,0 +1,38 @@
+"""What is told to whoever keeps the metrics."""
+
+from __future__ import annotations
+
+
+class Observer:
+    """Hears of what the engine does; this one ignores it. Names come from the policy only."""
+
+    __slots__ = ()
+
+    def signal(self, name: str, source: str, requests: int, seconds: float) -> None:
+        """A signal got its values.
+
+        Args:
+            name: the signal.
+            source: ``computed`` or ``pinned``.
+            requests: how many requests got one.
+            seconds: what the call took that served them.
+        """
+
+    def failure(self, name: str, reason: str, requests: int) -> None:
+        """A signal took its failure value."""
+
+    def classified(self, backend: str, texts: int) -> None:
+        """A classifier was called."""
+
+    def looked_up(self, category: str, status: str) -> None:
+        """The cache was asked: ``hit`` or ``miss``."""
+
+    def decided(self, outcome: str, route: str | None) -> None:
+        """A decision was made."""
+
+    def learnt(self, status: str) -> None:
+        """A response was taken in: ``stored``, ``refused``, ``unknown`` or ``invalid``."""
+
+
+SILENT = Observer()
+"""The observer that ignores everything."""

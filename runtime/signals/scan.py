@@ -1,0 +1,59 @@
+"""Keywords and regexes: one scan of each text that the policy reads."""
+
+from __future__ import annotations
+
+from routec.compiler.program import Program, Signal
+from routec.runtime.events.request import Request
+from routec.safety.scan import Keyword, Pattern, Scanner
+from routec.safety.views import decoded_views
+
+KINDS = frozenset({"keyword", "regex"})
+
+
+class TextScan:
+    """The keyword and regex signals of a program.
+
+    Args:
+        program: the program.
+
+    Raises:
+        ValueError: a phrase or pattern that the scanner refuses.
+    """
+
+    def __init__(self, program: Program) -> None:
+        by_scope: dict[str, list[tuple[int, Signal]]] = {}
+        for at, signal in enumerate(program.signals):
+            if signal.kind in KINDS:
+                by_scope.setdefault(signal.scope, []).append((at, signal))
+        self._scopes = {
+            scope: (
+                tuple((at, signal.name) for at, signal in signals),
+                _scanner([signal for _, signal in signals]),
+                _scanner([signal for _, signal in signals if signal.guarded]),
+            )
+            for scope, signals in by_scope.items()
+        }
+
+    def scan(self, scope: str, request: Request) -> list[tuple[int, bool]]:
+        """Index and value of every signal of a scope."""
+        signals, scanner, guarded = self._scopes[scope]
+        assert scanner is not None
+        text = request.text(scope)
+        found = scanner.scan(text)
+        if guarded is not None:
+            for view in decoded_views(text):
+                found |= guarded.scan(view)
+        return [(at, name in found) for at, name in signals]
+
+
+def _scanner(signals: list[Signal]) -> Scanner | None:
+    if not signals:
+        return None
+    return Scanner(
+        [
+            Keyword(s.name, s.phrases, match=s.match, case_sensitive=s.case_sensitive)  # type: ignore[arg-type]
+            for s in signals
+            if s.kind == "keyword"
+        ],
+        [Pattern(s.name, s.pattern, s.flags) for s in signals if s.kind == "regex"],
+    )
