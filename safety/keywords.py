@@ -170,14 +170,14 @@ def _automaton(keywords: Iterable[Keyword]) -> ahocorasick.Automaton | None:
     automaton = ahocorasick.Automaton()
     for needle in sorted(needles):
         names = frozenset(anywhere.get(needle, ()))
-        phrase = _Phrase(
+        seeker = _Phrase(
             length=len(needle),
             in_words=frozenset(in_words.get(needle, ())) - names,
             anywhere=names,
             open_before=_UNSPACED.match(needle[0]) is not None,
             open_after=_UNSPACED.match(needle[-1]) is not None,
         )
-        automaton.add_word(needle, phrase)
+        automaton.add_word(needle, seeker)
     automaton.make_automaton()
     return automaton
 

@@ -94,10 +94,8 @@ def decoded_views(text: str) -> tuple[str, ...]:
 def _views(text: str) -> list[str]:
     decoded, text = _split_base64(text)
     views = ["\n".join(decoded)]
-    for changes in (_rot13_changes(text), _look_alike_changes(text)):
-        if changes:
-            views.append(_respelled(text, changes))
-    return views
+    in_place = (_rot13_changes(text), _look_alike_changes(text))
+    return views + [_respelled(text, changes) for changes in in_place if changes]
 
 
 def _split_base64(text: str) -> tuple[list[str], str]:

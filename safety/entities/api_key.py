@@ -42,14 +42,13 @@ _SHAPES = tuple(
     )
 )
 _NAMED = re.compile(
-    r"(?:(?:api|access|auth|secret|client)[ _-]?(?:key|token|secret)\b[\"'`]?(?: is)?[ \t]{0,3}[:=]?"
+    r"(?:(?:api|access|auth|secret|client)[ _-]?(?:key|token|secret)\b"
+    r"[\"'`]?(?: is)?[ \t]{0,3}[:=]?"
     r"|\bbearer )[ \t]{0,3}[\"'`]?(?P<value>[A-Za-z0-9_/+=.-]{20,512}+)",
     re.IGNORECASE,
 )
 # In a value of twenty characters each digit has ten more before it or after it.
-_IN_LONG_VALUE = re.compile(
-    r"[0-9](?:(?=[A-Za-z0-9_/+=.-]{10})|(?<=[A-Za-z0-9_/+=.-]{10}[0-9]))"
-)
+_IN_LONG_VALUE = re.compile(r"[0-9](?:(?=[A-Za-z0-9_/+=.-]{10})|(?<=[A-Za-z0-9_/+=.-]{10}[0-9]))")
 _PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=\s:,-]*+")

@@ -16,12 +16,15 @@ _MAX_LOCAL = 64
 _MAX_DOMAIN = 253
 
 _LOCAL_END = re.compile(r"[\w.%+'&~-]+\Z")
-_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-zA-Z0-9-]{2,59}|[^\W\d_]{2,63})(?![\w@])")
+_DOMAIN = re.compile(
+    r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-zA-Z0-9-]{2,59}|[^\W\d_]{2,63})(?![\w@])"
+)
 _SCP_PATH = re.compile(r":[\w.~-]*/")
 # Not delegated as top-level domains, and common as file extensions.
 _FILE_EXTENSIONS = frozenset(
-    "avif bmp css csv gif html ico jpeg jpg js json jsx log mjs pdf png svg toml ts tsx txt webp xml yaml yml".split()
-)
+    ("avif", "bmp", "css", "csv", "gif", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "log",
+     "mjs", "pdf", "png", "svg", "toml", "ts", "tsx", "txt", "webp", "xml", "yaml", "yml")
+)  # fmt: skip
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:

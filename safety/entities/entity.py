@@ -18,5 +18,3 @@ class Entity:
     kind: str
     start: int
     end: int
-
-

@@ -16,7 +16,8 @@ _V6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{2,44}+(?![\w:])")
 _HAS_DOTS = re.compile(r"(?:\.[0-9]{1,3}){3}")
 _HAS_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _VERSION = re.compile(
-    r"(?:\b(?:v|ver|vers|version|release|rev|build|firmware|driver|section|chapter|clause)\b[.: #]{0,3}"
+    r"(?:\b(?:v|ver|vers|version|release|rev|build|firmware|driver|section|chapter|clause)\b"
+    r"[.: #]{0,3}"
     r"|[A-Za-z]/|[=<>~!^]=\s?|\^|~)\Z",
     re.IGNORECASE,
 )

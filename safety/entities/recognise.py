@@ -25,7 +25,9 @@ KINDS = ("api_key", "email", "iban", "credit_card", "ip_address", "us_ssn", "pho
 _Finder = Callable[[str], Iterator[tuple[int, int]]]
 
 
-def find(text: str, kinds: Collection[str] = KINDS, *, region: str | None = None) -> tuple[Entity, ...]:
+def find(
+    text: str, kinds: Collection[str] = KINDS, *, region: str | None = None
+) -> tuple[Entity, ...]:
     """Return the entities of some kinds in a text.
 
     A piece of text is of one kind, the first of `KINDS` that claims it, whichever
