@@ -1,0 +1,1 @@
+"""The subcommands: each reads its arguments, calls the library, hands the result to a renderer."""

@@ -1,0 +1,23 @@
+"""What a command says when it cannot do what it was asked."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """A command cannot go on: wrong usage, unreadable input, or a missing part.
+
+    Args:
+        message: one sentence; lower-case start, no final period, user text in backticks.
+        help: how to mend it, or ``None``.
+    """
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+def unreadable(name: str, error: OSError | ValueError) -> CommandError:
+    """The error that says why `name` cannot be read."""
+    reason = getattr(error, "strerror", None) or "it is no path of a file"
+    return CommandError(f"cannot read `{name}`: {reason.lower()}", "name an existing file")

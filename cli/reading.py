@@ -1,0 +1,77 @@
+"""From the paths of a command line to checked policies."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from routec.cli.errors import CommandError, unreadable
+from routec.compiler.check import Checked, check_bytes
+from routec.dsl.parser import MAX_SIZE
+
+STDIN = "-"
+SUFFIX = ".route"
+
+
+def add_stdin_filename(parser: argparse.ArgumentParser) -> None:
+    """Add ``--stdin-filename``."""
+    parser.add_argument(
+        "--stdin-filename",
+        default="<stdin>",
+        metavar="PATH",
+        help="what to call the standard input (`-`); its imports resolve beside this path",
+    )
+
+
+def policy_files(paths: Sequence[str]) -> Iterator[str]:
+    """The files that a command line names, each once; of a folder all ``*.route`` files below.
+
+    Raises:
+        CommandError: a folder holds none, or cannot be read.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        found = [path]
+        if path != STDIN and Path(path).is_dir():
+            found = _below(path)
+        for file in found:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+def check_file(file: str, stdin_name: str = "<stdin>") -> Checked:
+    """Check one policy file, or standard input for ``-``.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    name = stdin_name if file == STDIN else file
+    try:
+        # One byte more than a policy may have: the parser then says that it is too large.
+        if file == STDIN:
+            data = sys.stdin.buffer.read(MAX_SIZE + 1)
+        else:
+            with open(file, "rb") as handle:
+                data = handle.read(MAX_SIZE + 1)
+        return check_bytes(name, data)
+    except (OSError, ValueError) as error:
+        raise unreadable(name, error) from error
+
+
+def _below(folder: str) -> list[str]:
+    def fail(error: OSError) -> None:
+        raise unreadable(folder, error) from error
+
+    found: list[str] = []
+    for path, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [str(Path(path) / name) for name in sorted(files) if name.endswith(SUFFIX)]
+    if not found:
+        raise CommandError(
+            f"there is no `*{SUFFIX}` file in `{folder}`", "name a policy, or another folder"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""One renderer a format: from findings to what is printed."""

@@ -1,0 +1,162 @@
+"""Findings for a person: the source around them, with the places marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from routec.cli.render.styled import Line, Style, line
+from routec.cli.text import expanded, visible, width
+from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.source import Source, Span
+
+WINDOW = 120
+"""Code points of a line that are shown; of a longer one, those around the place."""
+_BEFORE = 30
+"""Code points that a window shows before the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A stretch of one line: columns in code points from 1, the end exclusive."""
+
+    line: int
+    start: int
+    end: int
+    label: str
+    primary: bool
+
+
+def full(findings: Iterable[Diagnostic], sources: Mapping[str, Source]) -> list[Line]:
+    """Each finding with its source, marked ``^`` at its place and ``-`` at related ones.
+
+    Args:
+        findings: in the order to show.
+        sources: the files by name; a finding in none of them is shown without source.
+    """
+    lines: list[Line] = []
+    for finding in findings:
+        lines += _finding(finding, sources)
+        lines.append(line())
+    return lines
+
+
+def _finding(finding: Diagnostic, sources: Mapping[str, Source]) -> list[Line]:
+    severity: Style = finding.severity.value
+    head: Line = (
+        (f"{severity}[{finding.code}]", severity),
+        (f": {visible(finding.message)}", "strong"),
+    )
+    places: dict[str, list[tuple[Span, str, bool]]] = {}
+    places[finding.span.file] = [(finding.span, "", True)]
+    for related in finding.related:
+        found = places.setdefault(related.span.file, [])
+        found.append((related.span, visible(related.message), False))
+    numbers = [s.end_line for marked in places.values() for s, _, _ in marked]
+    gutter = len(str(max(numbers)))
+    lines: list[Line] = [head]
+    for file, marked in places.items():
+        arrow = "-->" if file == finding.span.file else ":::"
+        first = marked[0][0]
+        place = f" {visible(file)}:{first.line}:{first.column}"
+        lines.append(((" " * gutter + arrow, "frame"), (place, "")))
+        source = sources.get(file)
+        if source is not None:
+            marks = [m for span, label, main in marked for m in _marks(source, span, label, main)]
+            lines += _frame(source, marks, gutter, severity)
+        else:
+            lines += [
+                ((" " * gutter + " = ", "frame"), (label, "")) for _, label, main in marked[1:]
+            ]
+    if finding.help is not None:
+        lines.append(_bar(gutter))
+        help: Line = (
+            (" " * gutter + " = ", "frame"),
+            ("help: ", "strong"),
+            (visible(finding.help), ""),
+        )
+        lines.append(help)
+    return lines
+
+
+def _marks(source: Source, span: Span, label: str, primary: bool) -> list[_Mark]:
+    """What to mark of a span: all of it within one line, else its first and its last line."""
+    if span.end_line == span.line:
+        return [_Mark(span.line, span.column, span.end_column, label, primary)]
+    last, end = span.end_line, span.end_column
+    while last > span.line and not source.line(last)[: end - 1].strip():
+        last -= 1
+        end = len(source.line(last)) + 1
+    first_end = max(len(source.line(span.line)) + 1, span.column)
+    if last == span.line:
+        return [_Mark(last, span.column, first_end, label, primary)]
+    text = source.line(last)
+    indent = len(text) - len(text.lstrip())
+    return [
+        _Mark(span.line, span.column, first_end, "", primary),
+        _Mark(last, indent + 1, end, label, primary),
+    ]
+
+
+def _frame(source: Source, marks: Sequence[_Mark], gutter: int, severity: Style) -> list[Line]:
+    by_line: dict[int, list[_Mark]] = {}
+    for mark in sorted(marks, key=lambda m: (m.line, not m.primary, m.start)):
+        by_line.setdefault(mark.line, []).append(mark)
+    lines: list[Line] = [_bar(gutter)]
+    before: int | None = None
+    for number, here in by_line.items():
+        if before is not None and number == before + 2:
+            lines.append(_source_line(source, before + 1, gutter, 0))
+        elif before is not None and number > before + 2:
+            lines.append((("." * max(3, gutter), "frame"),))
+        before = number
+        shown: int | None = None
+        for mark in here:
+            offset = _window(len(source.line(number)), mark)
+            if offset != shown:
+                lines.append(_source_line(source, number, gutter, offset))
+                shown = offset
+            lines.append(_marker(source.line(number), mark, gutter, offset, severity))
+    return lines
+
+
+def _window(length: int, mark: _Mark) -> int:
+    """First code point to show, from 0, of a line that has `length` of them."""
+    if length <= WINDOW:
+        return 0
+    return max(0, min(mark.start - 1 - _BEFORE, length - WINDOW))
+
+
+def _clipped(text: str, offset: int) -> tuple[str, str, str]:
+    """The shown stretch of a line, and what stands for the rest before and after it."""
+    before = "…" if offset > 0 else ""
+    after = "…" if offset + WINDOW < len(text) else ""
+    return before, text[offset : offset + WINDOW], after
+
+
+def _source_line(source: Source, number: int, gutter: int, offset: int) -> Line:
+    before, text, after = _clipped(source.line(number), offset)
+    shown = f" {before}{expanded(text)}{after}".rstrip()
+    return ((f"{number:>{gutter}} |", "frame"), (shown, ""))
+
+
+def _marker(text: str, mark: _Mark, gutter: int, offset: int, severity: Style) -> Line:
+    before, window, _ = _clipped(text, offset)
+    at = max(0, mark.start - 1 - offset)
+    end = max(at, min(mark.end - 1 - offset, len(window)))
+    # Widths of prefixes, not sums of widths: combining marks and joined emoji share a column.
+    start_column = width(before) + width(expanded(window[:at]))
+    end_column = width(before) + width(expanded(window[:end]))
+    sign = "^" if mark.primary else "-"
+    signs = sign * max(1, end_column - start_column)
+    style: Style = severity if mark.primary else "secondary"
+    label = f" {mark.label}" if mark.label else ""
+    return (
+        (" " * gutter + " |", "frame"),
+        (" " + " " * start_column, ""),
+        (signs + label, style),
+    )
+
+
+def _bar(gutter: int) -> Line:
+    return ((" " * gutter + " |", "frame"),)
