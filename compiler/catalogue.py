@@ -31,17 +31,19 @@ ENTITY_KINDS = ("email", "phone", "credit_card", "iban", "us_ssn", "ip_address",
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """Values of a `weekday` signal, Monday first."""
 
-# fmt: off
 LANGUAGES: tuple[str, ...] = (
-    "af", "am", "an", "ar", "as", "az", "be", "bg", "bn", "br", "bs", "ca", "cs", "cy", "da",
-    "de", "dz", "el", "en", "eo", "es", "et", "eu", "fa", "fi", "fo", "fr", "ga", "gl", "gu",
-    "he", "hi", "hr", "ht", "hu", "hy", "id", "is", "it", "ja", "jv", "ka", "kk", "km", "kn",
-    "ko", "ku", "ky", "la", "lb", "lo", "lt", "lv", "mg", "mk", "ml", "mn", "mr", "ms", "mt",
-    "nb", "ne", "nl", "nn", "no", "oc", "or", "pa", "pl", "ps", "pt", "qu", "ro", "ru", "rw",
-    "se", "si", "sk", "sl", "sq", "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "ug", "uk",
-    "ur", "vi", "vo", "wa", "xh", "zh", "zu", "und",
-)
-# fmt: on
+    "und",
+    "ace", "af", "am", "an", "ar", "ary", "arz", "as", "az", "ba", "bcl", "be", "bg", "bn", "br",
+    "bs", "ca", "crh", "cs", "cy", "da", "de", "dz", "el", "en", "eo", "es", "et", "eu", "ext",
+    "fa", "fi", "fo", "fr", "fuv", "fy", "ga", "gcf", "gcr", "gd", "gl", "gom", "grc", "gu",
+    "gug", "guw", "ha", "hbo", "he", "hi", "hr", "ht", "hu", "hy", "id", "ig", "is", "it", "ja",
+    "jv", "ka", "kab", "ki", "kk", "km", "kn", "ko", "ku", "ky", "la", "lb", "lg", "lij", "ln",
+    "lo", "lt", "ltg", "lv", "mg", "mk", "ml", "mn", "mr", "ms", "mt", "my", "ne", "nl", "nn",
+    "no", "nso", "oc", "om", "or", "pa", "pcm", "pl", "ps", "pt", "qu", "ro", "ru", "rw", "sa",
+    "sdh", "se", "si", "sk", "sl", "sn", "so", "sq", "sr", "st", "sv", "sw", "ta", "te", "tg",
+    "th", "tk", "tl", "tr", "tt", "ug", "uk", "ur", "uz", "uzs", "vec", "vi", "vo", "wa", "wuu",
+    "xh", "yo", "yue", "zh", "zu", "zxx",
+)  # fmt: skip
 """BCP-47 codes that a `language` signal can take; ``und`` is an undetermined language."""
 
 SCOPES = ("last_user", "all_user", "system", "all")

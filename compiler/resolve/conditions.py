@@ -242,6 +242,8 @@ class Conditions:
                 return truth if constant.value else table.not_(truth)
             case Kind.INT | Kind.FLOAT:
                 return table.compare(variable, "==", self._number(variable, constant))
+            case Kind.SET if variable.source == "decision":
+                return table.contains(variable, self._member(variable, constant))
             case Kind.SET:
                 raise self._fail(
                     type_mismatch(
