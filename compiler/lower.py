@@ -349,7 +349,7 @@ def _category(category: p.Category, nodes: _Nodes) -> g.Category:
         similarity=_maybe(category.similarity),
         max_error=_maybe(category.max_error),
         ttl=_maybe(category.ttl),
-        quota=None if category.quota is None else _number(Decimal(category.quota)),
+        quota=None if category.quota is None else float(category.quota),
         scope=category.scope,
         relax_to=None if relax is None else (float(relax[0]), float(relax[1])),
         examples=_maybe(category.examples),
