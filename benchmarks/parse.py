@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from lark import Lark
+
 from routec.dsl import Source, parse
 from routec.dsl.table import GRAMMAR_PATH
 

@@ -16,6 +16,7 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import PatternStr
 from lark.parsers.lalr_analysis import IntParseTable, LALR_Analyzer, Shift
+
 from routec.dsl.table import GRAMMAR_PATH, TABLE_PATH
 
 _WORD = re.compile(r"[a-z_]+")

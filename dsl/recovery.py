@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routec.dsl.ast import Ident
-from routec.dsl.lexer import BAD_WORD, Token
+from routec.dsl.lexer import BAD_CHARACTER, Token
 from routec.dsl.source import Source
 from routec.dsl.table import END, IDENT
 
@@ -24,6 +24,12 @@ _HEADS: dict[str, tuple[tuple[str, ...], ...]] = {
     "ASSERT": (("STRING", "LBRACE"),),
     "TEST": (("STRING", "LBRACE"),),
 }
+
+# What joins two parts of one declaration, so that it does not begin another.
+_JOINTS = frozenset(
+    "AND OR IN IMPLIES EQ NE LT LE GT GE EQUAL RPAR RSQB COMMA COLON DOT RANGE ARROW PLUS MINUS "
+    f"STAR {BAD_CHARACTER}".split()
+)
 
 DECLARATIONS = frozenset(_HEADS)
 """Terminals that begin a declaration."""
@@ -52,7 +58,9 @@ def resume_at(text: str, tokens: list[Token], first: int, index: int) -> int:
             flush = begins_line(text, tokens[index]) and _indent(text, tokens[index]) <= margin
             head = is_head(tokens, index)
             if depth == 0:
-                if flush or head:
+                # The `route` of a broken `default route` is no route by itself.
+                tail = tokens[first].kind == "DEFAULT" and kind == "ROUTE"
+                if flush or (head and not tail):
                     return index
             elif flush and head and not (kind == "REQUEST" and tokens[first].kind == "TEST"):
                 return index
@@ -65,9 +73,7 @@ def resume_at(text: str, tokens: list[Token], first: int, index: int) -> int:
 
 def starts_afresh(text: str, token: Token) -> bool:
     """Whether a token that cannot continue a complete declaration belongs to something new."""
-    if token.kind == "RBRACE":
-        return True
-    return token.kind in (IDENT, BAD_WORD, *DECLARATIONS) and begins_line(text, token)
+    return token.kind == "RBRACE" or (token.kind not in _JOINTS and begins_line(text, token))
 
 
 def broken_name(source: Source, tokens: list[Token], first: int) -> tuple[Ident, ...]:
