@@ -51,8 +51,8 @@ class MiniLM:
     Args:
         installed: where the files are.
         threads: threads of onnxruntime for one call, at least 1.
-        quantised: int8 matrix products: about twice the speed, cosine 0.997 to the fp32 vector.
-            It has another digest, because thresholds and heads made on one do not fit the other.
+        quantised: int8 matrix products: about twice the speed; cosine to the fp32 vector 0.998 on
+            average, 0.989 for a text of one word. It has another digest, because thresholds and heads made on one do not fit the other.
         remember: how many vectors to keep (1.5 KiB each), 0 for none.
 
     Raises:
@@ -107,9 +107,10 @@ class MiniLM:
 
     def _rows(self, wanted: dict[bytes, str]) -> dict[bytes, NDArray[np.float32]]:
         rows = {}
-        for key in wanted.keys() & self._recent.keys():
-            self._recent.move_to_end(key)
-            rows[key] = self._recent[key]
+        for key in wanted:
+            if key in self._recent:
+                self._recent.move_to_end(key)
+                rows[key] = self._recent[key]
         self._known += len(rows)
         missing = [key for key in wanted if key not in rows]
         encoded = self._tokenizer.encode_batch_fast([wanted[key] for key in missing])
