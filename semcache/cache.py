@@ -40,6 +40,7 @@ class SemanticCache:
     itself but removes none.
 
     Memory: at most `capacity` entries and `max_bytes` of responses, fingerprints and vectors.
+    Bookkeeping takes some 0.8 KB an entry beside these (measured with CPython 3.11).
     Besides, a matrix has up to twice the rows it holds (4 times while it shrinks), a partition
     with a graph holds its vectors a second time in it, and a build makes both anew.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from routec.semcache import Partition, SemanticCache, Terms
 
 KEY = Partition("", "chat", b"compat")

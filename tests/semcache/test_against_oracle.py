@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from routec.semcache import Hit, Miss, Partition, SemanticCache, Terms
 
 CAPACITY = 10

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from routec.semcache import Hit, Terms
 from routec.semcache.flat import FlatIndex
 from routec.semcache.graph import Build, Builder
@@ -48,6 +49,24 @@ def test_hits_are_found_as_by_comparing_all(turnover):
             found += near[0] == truth[0]
     assert hits > 1000
     assert found / hits >= 0.99
+
+
+def test_what_was_removed_in_any_order_is_never_found_again():
+    index, _, builder = pair(graph_from=200)
+    stored = rows(900, seed=9)
+    random = np.random.default_rng(10)
+    live: set[int] = set()
+    for label, row in enumerate(stored, 1):
+        index.add(label, row)
+        live.add(label)
+        if len(live) > 300 or label % 3 == 0:
+            gone = int(random.choice(sorted(live)))
+            index.remove(gone)
+            live.remove(gone)
+        assert len(index) == len(live)
+    assert builder.built > 3
+    for near in index.search(stored, 5):
+        assert {label for label, _ in near} <= live
 
 
 def test_small_partitions_never_load_the_graph_library():

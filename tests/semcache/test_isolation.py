@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from routec.semcache import Hit, Miss, Partition, Terms
 
 from .support import axis, make

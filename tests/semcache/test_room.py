@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+
 from routec.semcache import CacheError, Partition, Terms
 
 from .support import KEY, Clock, clustered, make
@@ -99,6 +100,16 @@ class TestMemory:
         fill(cache, KEY, 100, response=bytes(196))
         assert entries(cache) == {"chat": 5, "quiet": 10}
 
+    def test_an_answer_renews_an_expired_one_that_was_not_swept_yet(self):
+        clock = Clock(1000.0)
+        cache = make(capacity=3000, clock=clock)
+        fill(cache, KEY, 2500)
+        clock.now = 1061.0
+        assert cache.put(KEY, (2499).to_bytes(4, "big"), None, b"new", 1061.0) is not None
+        assert cache.exact(KEY, (2499).to_bytes(4, "big"), 1061.0).response == b"new"
+        counts = cache.stats().categories["chat"]
+        assert (counts.entries, counts.evictions) == (1476, {"expired": 1024, "replaced": 1})
+
     def test_what_cannot_fit_displaces_nothing(self):
         cache = make(Terms("chat", 0.9, 60.0, 0.1), Terms("quiet", 0.9, 60.0, 0.9), max_bytes=1000)
         fill(cache, QUIET, 9, response=bytes(96))
@@ -106,13 +117,21 @@ class TestMemory:
         assert cache.put(KEY, b"big", None, bytes(300), 1000.0) is None
         assert entries(cache) == {"chat": 1, "quiet": 9}
 
-    @pytest.mark.parametrize("graph_from", [10_000, 100])
-    def test_turnover_does_not_grow_the_process(self, graph_from):
+    @pytest.mark.parametrize(
+        ("ttl", "capacity", "graph_from"),
+        [(49.0, 200, 10_000), (1e9, 50, 10_000), (1e9, 50, 10)],
+        ids=["by age", "by capacity", "with graphs"],
+    )
+    def test_turnover_does_not_grow_the_process(self, ttl, capacity, graph_from):
         clock = Clock(0.0)
         cache = make(
-            Terms("chat", 0.9, 50.0), clock=clock, capacity=200, dimension=8, graph_from=graph_from
+            Terms("chat", 0.9, ttl),
+            clock=clock,
+            capacity=capacity,
+            dimension=8,
+            graph_from=graph_from,
         )
-        rows = clustered(600, 8, seed=1)
+        rows = clustered(300, 8, seed=1)
 
         def turn():
             for number, row in enumerate(rows):
@@ -131,9 +150,9 @@ class TestMemory:
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert cache.stats().entries == 51
+        assert cache.stats().entries == 50
         assert after - before < 20_000
-        clock.now += 1000.0
+        clock.now += 2e9
         cache.sweep()
         left = cache.stats()
         assert (left.entries, left.bytes, left.partitions) == (0, 0, 0)

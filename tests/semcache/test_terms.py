@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from routec.semcache import CacheError, Hit, Miss, Partition, Terms
 
 from .support import KEY, Clock, at_cosine, axis, make

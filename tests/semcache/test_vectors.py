@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from routec.semcache import CacheError, Hit, Miss
 
 from .support import KEY, axis, make
