@@ -130,7 +130,11 @@ def _run(table: Table, source: Source, lexed: Lexed, builder: Builder) -> list[D
                 )
             )
         else:
-            if first < index and starts_afresh(source.text, token) and _accepts(table, states, END):
+            if (
+                first < index
+                and starts_afresh(source.text, tokens, index)
+                and _accepts(table, states, END)
+            ):
                 _finish(table, methods, stack, start)
                 first = index
             expected = {kind for kind in rows[states[-1]] if _accepts(table, states, kind)}

@@ -31,6 +31,9 @@ _JOINTS = frozenset(
     f"STAR {BAD_CHARACTER}".split()
 )
 
+# Keywords that can be a part of a declaration which begins with another.
+_PARTS = frozenset({("REQUEST", "TEST"), ("ROUTE", "DEFAULT")})
+
 DECLARATIONS = frozenset(_HEADS)
 """Terminals that begin a declaration."""
 
@@ -57,12 +60,11 @@ def resume_at(text: str, tokens: list[Token], first: int, index: int) -> int:
         if index > first and kind in DECLARATIONS:
             flush = begins_line(text, tokens[index]) and _indent(text, tokens[index]) <= margin
             head = is_head(tokens, index)
-            if depth == 0:
-                # The `route` of a broken `default route` is no route by itself.
-                tail = tokens[first].kind == "DEFAULT" and kind == "ROUTE"
-                if flush or (head and not tail):
-                    return index
-            elif flush and head and not (kind == "REQUEST" and tokens[first].kind == "TEST"):
+            # `request` is a part of tests too, and `default route` is one head.
+            inner = (kind == "REQUEST" and not flush) or (kind, tokens[first].kind) in _PARTS
+            if flush and (head or depth == 0) and not (inner and depth):
+                return index
+            if head and depth == 0 and not inner:
                 return index
         if kind == "LBRACE":
             depth += 1
@@ -71,9 +73,13 @@ def resume_at(text: str, tokens: list[Token], first: int, index: int) -> int:
         index += 1
 
 
-def starts_afresh(text: str, token: Token) -> bool:
+def starts_afresh(text: str, tokens: list[Token], index: int) -> bool:
     """Whether a token that cannot continue a complete declaration belongs to something new."""
-    return token.kind == "RBRACE" or (token.kind not in _JOINTS and begins_line(text, token))
+    kind = tokens[index].kind
+    if kind == "RBRACE":
+        return True
+    ended = tokens[index - 1].kind == "RBRACE"
+    return (ended or kind not in _JOINTS) and begins_line(text, tokens[index])
 
 
 def broken_name(source: Source, tokens: list[Token], first: int) -> tuple[Ident, ...]:
