@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routec.dsl.diagnostic import Diagnostic
+    from routec.dsl.source import Source
+
 
 class CommandError(Exception):
     """A command cannot go on: wrong usage, unreadable input, or a missing part.
@@ -21,3 +28,17 @@ def unreadable(name: str, error: OSError | ValueError) -> CommandError:
     """The error that says why `name` cannot be read."""
     reason = getattr(error, "strerror", None) or "it is no path of a file"
     return CommandError(f"cannot read `{name}`: {reason.lower()}", "name an existing file")
+
+
+class RefusedPolicy(Exception):
+    """A policy has errors, or uses what this version does not run.
+
+    Attributes:
+        findings: what is wrong with it.
+        sources: every file read, by name.
+    """
+
+    def __init__(self, findings: tuple[Diagnostic, ...], sources: Mapping[str, Source]) -> None:
+        super().__init__("; ".join(finding.message for finding in findings))
+        self.findings = findings
+        self.sources = sources

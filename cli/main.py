@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from routec.cli import exits
 from routec.cli.arguments import Parser
-from routec.cli.errors import CommandError
+from routec.cli.errors import CommandError, RefusedPolicy
 
 COMMANDS = {
     "check": "find what is wrong with policies",
@@ -43,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         _complain(f"error: {error.message}", error.help)
         return exits.UNABLE
+    except RefusedPolicy as error:
+        from routec.cli.render.full import full
+        from routec.cli.render.styled import write
+
+        write(full(error.findings, error.sources), sys.stderr)
+        return exits.FOUND
     except BrokenPipeError:
         # What is left in the buffer must not be flushed into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

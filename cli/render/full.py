@@ -43,10 +43,8 @@ def full(findings: Iterable[Diagnostic], sources: Mapping[str, Source]) -> list[
 
 def _finding(finding: Diagnostic, sources: Mapping[str, Source]) -> list[Line]:
     severity: Style = finding.severity.value
-    head: Line = (
-        (f"{severity}[{finding.code}]", severity),
-        (f": {visible(finding.message)}", "strong"),
-    )
+    code = f"[{finding.code}]" if finding.code else ""
+    head: Line = ((severity + code, severity), (f": {visible(finding.message)}", "strong"))
     places: dict[str, list[tuple[Span, str, bool]]] = {}
     places[finding.span.file] = [(finding.span, "", True)]
     for related in finding.related:

@@ -1,0 +1,111 @@
+"""From a policy file to the program that runs: what every command but `check` begins with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from routec.cli.errors import CommandError, RefusedPolicy
+from routec.cli.reading import STDIN, check_file
+from routec.compiler.lower import Unavailable, lower
+from routec.compiler.policy import Policy
+from routec.compiler.program import Program, digest
+from routec.dsl.diagnostic import Diagnostic, Rule, Severity
+from routec.dsl.source import Source
+from routec.runtime.config import Config, ConfigError, load_config
+from routec.safety.models.minilm import embedding_digest
+from routec.safety.text import NORMALISER_VERSION
+
+CONFIG_NAME = "routec.toml"
+
+_UNAVAILABLE = Rule(
+    "", "unavailable", Severity.ERROR, "This version checks it, but does not run it."
+)
+_VECTOR_KINDS = frozenset({"repeated", "similarity", "contrast", "classifier"})
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A policy that can run.
+
+    Attributes:
+        policy: the resolved policy.
+        program: its program.
+        hash: the program's content hash.
+        config: where it runs.
+        sources: every file read, by name.
+    """
+
+    policy: Policy
+    program: Program
+    hash: str
+    config: Config
+    sources: Mapping[str, Source]
+
+
+def compile_file(file: str, *, config: str | None = None, stdin_name: str = "<stdin>") -> Compiled:
+    """Compile a policy file, for the place that its configuration describes.
+
+    Args:
+        file: its path, or ``-`` for standard input.
+        config: path of the configuration; looked for if not given.
+        stdin_name: what to call standard input.
+
+    Raises:
+        RefusedPolicy: it has errors, or uses what this version does not run.
+        CommandError: it, or the configuration, cannot be read.
+    """
+    checked = check_file(file, stdin_name)
+    if checked.policy is None:
+        errors = tuple(f for f in checked.findings if f.severity is Severity.ERROR)
+        raise RefusedPolicy(errors, checked.sources)
+    if not checked.policy.routes:
+        raise CommandError(
+            f"`{file}` declares no route, so there is nothing to decide",
+            "name the policy that imports it",
+        )
+    where = read_config(stdin_name if file == STDIN else file, config)
+    try:
+        program = lower(
+            checked.policy,
+            normaliser=NORMALISER_VERSION,
+            embedder=_embedder(checked.policy, where),
+        )
+    except Unavailable as error:
+        findings = tuple(
+            Diagnostic(_UNAVAILABLE, f.message, f.span, help=f.help) for f in error.findings
+        )
+        raise RefusedPolicy(findings, checked.sources) from error
+    return Compiled(checked.policy, program, digest(program), where, checked.sources)
+
+
+def read_config(policy: str, given: str | None) -> Config:
+    """The configuration named, else `routec.toml` beside the policy, else in the current folder.
+
+    Raises:
+        CommandError: it cannot be used.
+    """
+    path = find_config(policy) if given is None else Path(given)
+    try:
+        return load_config(path, os.environ)
+    except ConfigError as error:
+        raise CommandError(error.message, error.help) from error
+
+
+def find_config(policy: str) -> Path | None:
+    """`routec.toml` beside the policy, else in the current folder; ``None`` without one."""
+    for folder in (Path(policy).parent, Path()):
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    return None
+
+
+def _embedder(policy: Policy, config: Config) -> str | None:
+    """Digest of the embedder that the policy's thresholds are compared with, if there are any."""
+    compares = any(signal.kind in _VECTOR_KINDS for signal in policy.signals.values())
+    caches = any(c.similarity is not None or c.examples is not None for c in policy.categories)
+    if not compares and not caches:
+        return None
+    return embedding_digest("int8" if config.embedder.quantised else "fp32")
