@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -89,6 +90,23 @@ def test_a_partition_that_shrinks_is_flat_again_and_loses_nothing():
     assert not index.has_graph
     assert len(index) == 50
     assert index.search(stored, 3) == flat.search(stored, 3)
+
+
+def test_a_flat_index_gives_its_room_back():
+    stored = rows(100, seed=11)
+    tracemalloc.start()
+    try:
+        flat = FlatIndex(DIMENSION)
+        for label in range(5000):
+            flat.add(label, stored[label % 100])
+        for label in range(4990):
+            flat.remove(label)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(flat) == 10
+    # Of the matrix; the dictionary of rows keeps its table until the next write.
+    assert held < 5000 * DIMENSION * 4 / 2
 
 
 def test_searches_and_changes_go_on_during_a_build(monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from routec.semcache import Hit, Miss, Partition, Terms
@@ -46,6 +46,8 @@ def test_identical_vectors_and_fingerprints_stay_with_their_owner(graph_from, ow
 
 
 @given(st.lists(st.tuples(keys, st.binary(min_size=1, max_size=2)), unique=True, max_size=20))
+@example([(Partition("", "chat", b""), b"ab"), (Partition("", "chat", b"a"), b"b")])
+@example([(Partition("c", "chat", b""), b"k"), (Partition("", "code", b""), b"k")])
 @settings(deadline=None)
 def test_entry_ids_tell_partitions_and_fingerprints_apart(written):
     cache = make(Terms("chat", 0.9, 60.0), Terms("code", 0.9, 60.0))
