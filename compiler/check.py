@@ -50,9 +50,7 @@ def _check(loaded: Loaded) -> Checked:
     findings = list(loaded.findings)
     policy: Policy | None = None
     if loaded.modules:
-        # A block that does not parse still declares its name: not to know it is no second finding.
-        broken = frozenset(name for finding in findings for name in finding.subjects)
-        resolution = resolve(loaded.modules, broken, complete=not findings)
+        resolution = resolve(loaded.modules, loaded.broken, complete=not findings)
         findings += resolution.findings
         policy = resolution.policy
     order = {name: at for at, name in enumerate(loaded.sources)}

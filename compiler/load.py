@@ -20,11 +20,13 @@ class Loaded:
         modules: parsed files, imported ones before those that import them; the policy's own last.
         sources: every file read, by name, for showing places in them.
         findings: what is wrong with reading and parsing them.
+        broken: names of declarations that could not be read.
     """
 
     modules: tuple[ast.Module, ...]
     sources: dict[str, Source]
     findings: tuple[Diagnostic, ...]
+    broken: frozenset[str]
 
 
 def load(path: Path) -> Loaded:
@@ -45,6 +47,7 @@ def _load(name: str, data: bytes) -> Loaded:
     modules: list[ast.Module] = []
     sources: dict[str, Source] = {}
     findings: list[Diagnostic] = []
+    broken: set[str] = set()
     open_files: dict[Path, ast.Import | None] = {}
     done: set[Path] = set()
 
@@ -58,6 +61,7 @@ def _load(name: str, data: bytes) -> Loaded:
             sources[name] = source
             parsed: Parsed = parse(source)
             findings.extend(parsed.diagnostics)
+            broken.update(ident.name for ident in parsed.broken)
             for declaration in parsed.module.declarations:
                 if isinstance(declaration, ast.Import):
                     follow(Path(name).parent, declaration)
@@ -91,7 +95,7 @@ def _load(name: str, data: bytes) -> Loaded:
         visit(str(target), data, declaration)
 
     visit(name, data, None)
-    return Loaded(tuple(modules), sources, tuple(findings))
+    return Loaded(tuple(modules), sources, tuple(findings), frozenset(broken))
 
 
 def read_lines(file: ast.File) -> tuple[str, ...] | Diagnostic:
