@@ -4,6 +4,9 @@ The curvature of the loss is bounded once, for all weights, by ``c XᵀX / n + l
 softmax and 1/4 for sigmoid; each step solves with that matrix, so no step size is searched and the
 loss cannot diverge. No random numbers: the same rows give the same weights.
 
+With few rows a label the regularisation leaves the probabilities too modest (benchmarks/embed.py
+prints the calibration error); where a threshold must mean what it says, prefer exemplars.
+
 Sources: Böhning 1992, "Multinomial logistic regression algorithm" (the bound); Nesterov 1983 (the
 acceleration); O'Donoghue and Candès 2015 (its restart when it points uphill).
 """

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-# More rows at once gain nothing on a CPU (benchmarks/embed.py), and cost memory.
+# Rows and tokens run at once: more gain nothing on a CPU, and long texts even lose
+# (benchmarks/embed.py).
 _BATCH: Final = 8
+_BATCH_TOKENS: Final = 512
 # Far beyond 256 tokens of prose; it bounds the tokenizer's time on a huge or hostile text.
 _MAX_CHARACTERS: Final = 8192
 _EMPTY_TOKENS: Final = 2  # the marks of begin and end that every text gets
@@ -51,8 +53,8 @@ class MiniLM:
     Args:
         installed: where the files are.
         threads: threads of onnxruntime for one call, at least 1.
-        quantised: int8 matrix products: about twice the speed; cosine to the fp32 vector 0.998 on
-            average, 0.989 for a text of one word. It has another digest, because thresholds and heads made on one do not fit the other.
+        quantised: int8 matrix products: about twice the speed; cosine to the fp32 vector 0.997 on
+            average and as low as 0.98 for very short texts. It has another digest, because thresholds and heads made on one do not fit the other.
         remember: how many vectors to keep (1.5 KiB each), 0 for none.
 
     Raises:
@@ -147,13 +149,14 @@ def _readable(text: str) -> str:
 
 
 def _groups(tokens: dict[bytes, list[int]]) -> Iterator[list[bytes]]:
-    """Keys of equal token count, at most ``_BATCH`` together."""
+    """Keys of equal token count, as many together as is worth it."""
     by_length: dict[int, list[bytes]] = {}
     for key, ids in tokens.items():
         by_length.setdefault(len(ids), []).append(key)
-    for group in by_length.values():
-        for start in range(0, len(group), _BATCH):
-            yield group[start : start + _BATCH]
+    for length, group in by_length.items():
+        rows = max(1, min(_BATCH, _BATCH_TOKENS // length))
+        for start in range(0, len(group), rows):
+            yield group[start : start + rows]
 
 
 def _pooled(states: NDArray[np.float32]) -> NDArray[np.float32]:
