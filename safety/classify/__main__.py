@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.classify.data import Labelled, label_names, read_labelled
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.classify.fit import DEFAULT_L2, fit_linear

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.classify.errors import ClassifierError
 
 # The scores of an exclusive classifier add up to 1 within this.

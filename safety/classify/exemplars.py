@@ -24,6 +24,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.classify.base import Scores, Vectors, softmax
 from routec.safety.classify.data import Labelled, label_names, read_labelled
 from routec.safety.classify.errors import ClassifierError

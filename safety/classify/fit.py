@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.classify.base import Scores, Vectors, sigmoid, softmax
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.classify.linear import Activation, Head

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.classify.base import Scores, Vectors, sigmoid, softmax
 from routec.safety.classify.errors import ClassifierError
 

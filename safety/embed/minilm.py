@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.models.errors import ModelError
 from routec.safety.models.minilm import DIMENSION, MAX_TOKENS, TOKENIZER_FILE
 from routec.safety.models.store import Installed, read_file
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # Rows and tokens run at once: more gain nothing on a CPU, and long texts even lose
 # (benchmarks/embed.py).
 _BATCH: Final = 8
-_BATCH_TOKENS: Final = 512
+_BATCH_TOKENS: Final = 256
 # Far beyond 256 tokens of prose; it bounds the tokenizer's time on a huge or hostile text.
 _MAX_CHARACTERS: Final = 8192
 _EMPTY_TOKENS: Final = 2  # the marks of begin and end that every text gets
@@ -54,7 +55,8 @@ class MiniLM:
         installed: where the files are.
         threads: threads of onnxruntime for one call, at least 1.
         quantised: int8 matrix products: about twice the speed; cosine to the fp32 vector 0.997 on
-            average and as low as 0.98 for very short texts. It has another digest, because thresholds and heads made on one do not fit the other.
+            average and as low as 0.98 for very short texts. It has another digest, because
+            thresholds and heads made on one do not fit the other.
         remember: how many vectors to keep (1.5 KiB each), 0 for none.
 
     Raises:

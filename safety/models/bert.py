@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
 from routec.safety.models.errors import ModelError
 from routec.safety.models.spec import Quantisation, Shape
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
+
 from routec.safety.models.errors import ModelError
 
 _HEADER_LIMIT: Final = 16 * 1024 * 1024
