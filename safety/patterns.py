@@ -87,6 +87,7 @@ _REASONS = (
     (r"invalid named capture group: \(\?P=", f"backreferences are not supported: {_LINEAR}"),
     (r"invalid escape sequence: \\[1-9gk]", f"backreferences are not supported: {_LINEAR}"),
     (r"invalid escape sequence: \\Z", r"`\Z` is not supported: write `\z` for the end of the text"),
+    (r"invalid perl operator: (.*)", "the group `{}…` is not supported"),
     (r"bad repetition operator: .\+", f"possessive repetition is not supported: {_LINEAR}"),
     (r"invalid repetition size: (.*)", "repetition `{}` is too large: at most 1000 in all"),
     (r"pattern too large", "the pattern is too large: shorten its repetitions"),

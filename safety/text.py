@@ -116,7 +116,8 @@ def _split_class(ranges: list[tuple[int, int]]) -> str:
 def _mark_run() -> re.Pattern[str]:
     """Finds quickly (not exactly) where a text may have a long run of marks."""
     basic = _classes()[0].removeprefix("(?:").partition("|")[0]
-    return re.compile(f"{basic}{basic}|[\U00010000-\U0001ffff]{{2}}")
+    astral = "[\U00010000-\U0001ffff]"
+    return re.compile(f"{basic}(?:{basic}|{astral})|{astral}{{2}}")
 
 
 @cache

@@ -12,12 +12,11 @@ is the sum over the runs of the text of
 * everything else (accented letters, other scripts and their marks): one for each 2
   or part of 2.
 
-Estimate over count, measured on samples: English questions 1.0 to 1.1 for the
-vocabularies o200k, cl100k, DeepSeek and WordPiece alike; Python 1.1, JSON 0.94; German,
-French, Spanish and Polish 0.8 to 1.4; Russian, Arabic, Hindi, Thai, Greek and Chinese
-1.2 to 2.1 for o200k. Vocabularies made for English spend up to twice as many tokens on those
-scripts as estimated (cl100k: 0.45 to 1.1). Where that matters, bind the model's own
-tokenizer with `load_counter`.
+Estimate over count, measured on samples: English 1.04 to 1.12, Python 1.1 and JSON 0.94
+with the vocabularies o200k and cl100k. German, French, Spanish and Polish: 1.0 to 1.4
+with o200k, 0.8 to 1.1 with cl100k. Other scripts: 1.15 to 2.1 with o200k, which was made for
+them, but 0.45 to 1.15 with cl100k, which spends up to twice the estimate on Hindi and
+Greek. Where that matters, bind the model's own tokenizer with `load_counter`.
 """
 
 from __future__ import annotations
