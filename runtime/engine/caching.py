@@ -120,8 +120,8 @@ class CacheDesk:
             hit = self._cache.exact(
                 question.ticket.partition, question.ticket.fingerprint, question.now
             )
-        except Exception:
-            log.exception("cache failed")
+        except Exception as error:
+            log.warning("cache failed: %s", type(error).__name__)
             return None
         return None if hit is None else _hit(hit)
 
@@ -150,8 +150,8 @@ class CacheDesk:
                     now,
                     load,
                 )
-            except Exception:
-                log.exception("cache failed")
+            except Exception as error:
+                log.warning("cache failed: %s", type(error).__name__)
                 continue
             for at, outcome in zip(group, found, strict=True):
                 answers[at] = _hit(outcome) if isinstance(outcome, Hit) else _miss(outcome)

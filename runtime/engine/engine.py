@@ -26,7 +26,7 @@ from routec.runtime.selection import ALGORITHMS, Size, choose, key_text, shadow
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
-from routec.runtime.signals.values import Pin, pinned
+from routec.runtime.signals.values import Pin, exact_type, pinned
 from routec.runtime.signals.vectors import Vectors
 from routec.safety.text import NORMALISER_VERSION
 
@@ -93,6 +93,8 @@ class Engine:
             )
             for route in program.routes
         )
+        self._places = self._conditions.signals
+        self._pin_types = tuple(exact_type(signal) for signal in program.signals)
         self._turns: dict[str, int] = {}
         self._tracer = Tracer(program, self._conditions)
 
@@ -154,13 +156,18 @@ class Engine:
     def _work(self, request: Request, pins: Pins | None) -> Work:
         work = Work(request, len(self.program.signals))
         if pins:
-            indices = self._conditions.signals
+            places = []
             for name, pin in pins.items():
-                at = indices.get(name)
+                at = self._places.get(name)
                 if at is None:
                     raise ValueError(f"there is no signal `{name}` to pin")
-                work.values[at] = pinned(self.program.signals[at], pin)
-            work.pins = frozenset(indices[name] for name in pins)
+                places.append(at)
+                # Most pins are plainly of their signal's type.
+                if type(pin) is self._pin_types[at]:
+                    work.values[at] = pin
+                else:
+                    work.values[at] = pinned(self.program.signals[at], pin)
+            work.pins = frozenset(places)
         return work
 
     # --- one request ------------------------------------------------------------

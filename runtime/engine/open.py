@@ -102,7 +102,14 @@ def _entities() -> EntityFinder:
 
 
 def _language() -> LanguageFinder:
-    from routec.safety.language import identify
+    from routec.safety.language import Languages
+
+    languages = Languages()
+    # Now, rather than a second's wait for the first request.
+    languages.load()
+
+    def identify(text: str) -> tuple[str, float]:
+        return languages.identify([text])[0]
 
     return identify
 

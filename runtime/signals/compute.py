@@ -140,8 +140,8 @@ class Signals:
                         work.learn(other, value)
             else:
                 work.learn(at, self._local[at](work))
-        except Exception:
-            log.exception("signal failed", extra={"signal": signal.name})
+        except Exception as error:
+            _complain(signal.name, error)
             self._fail(at, [work], "error")
             return
         self._observer.signal(signal.name, "computed", 1, perf_counter() - begin)
@@ -151,8 +151,8 @@ class Signals:
         texts = [self._similarities.texts(self._signals[at], work.request) for work, at in needs]
         try:
             await known.add(text for group in (*texts, also) for text in group)
-        except Exception:
-            log.exception("embedder failed")
+        except Exception as error:
+            _complain("embedder", error)
             for work, at in needs:
                 self._fail(at, [work], "error")
             return
@@ -160,8 +160,8 @@ class Signals:
         for (work, at), group in zip(needs, texts, strict=True):
             try:
                 work.learn(at, self._similarities.value(self._signals[at], group, known))
-            except Exception:
-                log.exception("signal failed", extra={"signal": self._signals[at].name})
+            except Exception as error:
+                _complain(self._signals[at].name, error)
                 self._fail(at, [work], "error")
             else:
                 served[at] = served.get(at, 0) + 1
@@ -191,8 +191,8 @@ class Signals:
         texts = [work.request.text("last_user") for works in groups.values() for work in works]
         try:
             await known.add(texts)
-        except Exception:
-            log.exception("embedder failed")
+        except Exception as error:
+            _complain("embedder", error)
             for at, works in groups.items():
                 self._fail(at, works, "error")
             return
@@ -203,6 +203,7 @@ class Signals:
                 rows = known.stack([work.request.text("last_user") for work in works])
                 scores = classifier.scores(rows)
             except Exception as error:
+                _complain(self._signals[at].name, error)
                 self._fail(at, works, _reason(error))
                 continue
             self._take(at, works, classifier.labels, scores, perf_counter() - begin)
@@ -218,6 +219,7 @@ class Signals:
                 scores = await backend.classify(texts, timeout)
             rows = dict(zip(texts, scores, strict=True))
         except Exception as error:
+            _complain(signal.name, error)
             self._fail(at, works, _reason(error))
             return
         each = [rows[work.request.text("last_user")] for work in works]
@@ -252,6 +254,10 @@ def _reason(error: Exception) -> str:
     """A word of a closed set for the metrics and the trace."""
     if isinstance(error, TimeoutError):
         return "timeout"
-    log.warning("classifier failed", exc_info=error)
     code = getattr(error, "code", None)
     return code if code in REASONS else "error"
+
+
+def _complain(what: str, error: Exception) -> None:
+    """Log a failure by its type alone: messages and tracebacks can hold what a user wrote."""
+    log.warning("%s failed: %s", what, type(error).__name__)

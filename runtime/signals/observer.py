@@ -13,7 +13,7 @@ class Observer:
 
         Args:
             name: the signal.
-            source: ``computed`` or ``pinned``.
+            source: ``computed``; further sources may come.
             requests: how many requests got one.
             seconds: what the call took that served them.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from routec.compiler.program import Signal
 
@@ -51,6 +51,13 @@ def only(signal: Signal, label: str) -> Scores:
     return Scores(label, {name: float(name == label) for name in signal.labels})
 
 
+def exact_type(signal: Signal) -> type | None:
+    """The type whose every value is one of the signal's; ``None`` where values need a look."""
+    if signal.kind in ("classifier", "language"):
+        return Scores
+    return {"bool": bool, "int": int, "set": frozenset, "float": None}.get(signal.type, str)
+
+
 def pinned(signal: Signal, pin: Pin) -> Value:
     """The value a signal takes when it is fixed.
 
@@ -60,7 +67,7 @@ def pinned(signal: Signal, pin: Pin) -> Value:
     Raises:
         ValueError: the pin is not a value of the signal's.
     """
-    if signal.kind in ("classifier", "language"):
+    if signal.kind in ("classifier", "language") and not isinstance(pin, str | Mapping):
         label, scores = getattr(pin, "label", None), getattr(pin, "scores", None)
         if label is not None and scores is not None:
             return Scores(label, dict(scores))
@@ -71,6 +78,8 @@ def pinned(signal: Signal, pin: Pin) -> Value:
             return Scores(pin, {"confidence": 1.0})
         raise ValueError(f"`{signal.name}` is pinned to a language code")
     value: Any = pin
+    if type(value) is float and signal.type == "float" and math.isfinite(value):
+        return value
     if isinstance(pin, set | list | tuple):
         value = frozenset(pin)
     if signal.type == "float" and isinstance(value, int) and not isinstance(value, bool):
@@ -80,8 +89,7 @@ def pinned(signal: Signal, pin: Pin) -> Value:
         raise ValueError(f"`{signal.name}` is pinned to something that is not a {signal.type}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"`{signal.name}` is pinned to a number that is not finite")
-    plain: Plain = value
-    return plain
+    return cast(Plain, value)
 
 
 def _pinned_classifier(signal: Signal, pin: Pin) -> Scores:

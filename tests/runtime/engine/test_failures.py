@@ -26,8 +26,7 @@ default route rest { to m }
 
 
 def made(backend: Any, embedder: Embedder | None = None) -> Any:
-    built = engine(POLICY, embedder=embedder or Embedder(), classifiers={"guard": backend})
-    return built
+    return engine(POLICY, embedder=embedder or Embedder(), classifiers={"guard": backend})
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ async def test_a_keyword_that_decides_leaves_classifiers_and_embedder_alone() ->
 
 
 async def test_a_cheaper_signal_of_a_rule_is_asked_first() -> None:
-    made, embedder, backends = setup(
+    made, _, backends = setup(
         POLICY.replace("urgent or topic == billing", "urgent and topic == billing")
     )
     (decision,) = await made.decide([ask("please refund my order")])
@@ -153,7 +153,7 @@ async def test_a_pinned_signal_is_never_computed() -> None:
 )
 async def test_a_pin_that_is_no_value_of_its_signal_is_refused(pin: dict[str, Any]) -> None:
     made, _, _ = setup()
-    with pytest.raises(ValueError, match="pin|label|score"):
+    with pytest.raises(ValueError, match=r"pin|label|score"):
         await made.decide([ask("x")], [pin])
 
 
