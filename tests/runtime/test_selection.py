@@ -60,6 +60,13 @@ def test_round_robin_takes_turns_and_a_sticky_one_draws() -> None:
 def test_a_sticky_route_ranks_by_declared_figures_whatever_the_request() -> None:
     for size in (Size(1, 1), Size(1900, 5)):
         assert chosen("cost", "mini", "local", sticky="t", size=size) == "local"
+    # 1,000 tokens in and 500 out: 5,500 against 6,500, though this request would be cheaper there.
+    models = {"a": Model("a", "a", input=1, output=9), "b": Model("b", "b", input=6, output=1)}
+    for sticky, expected in (("t", "a"), (None, "b")):
+        plan = route("cost", "a", "b", sticky=sticky)
+        choice = choose(plan, models, Size(1, 500), "k")
+        assert choice is not None
+        assert choice.model == expected
     slow = {"mini": 9.0}
     assert chosen("latency", "mini", "local", sticky="t", latencies=slow) == "mini"
 
