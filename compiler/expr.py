@@ -1,7 +1,8 @@
 """Resolved conditions: hash-consed, so that equal conditions are one object.
 
 `Table` is the only maker of expressions. Within one table two expressions are
-equal exactly when they are identical, and every atom has a number.
+equal exactly when they are identical, and every one has a number. A table may
+build upon expressions of another one.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class Table:
         """Negation; a double negation is the operand itself."""
         if isinstance(operand, Not):
             return operand.operand
-        return self._intern(("not", operand.id), lambda i: Not(i, operand))
+        return self._intern(("not", operand), lambda i: Not(i, operand))
 
     def and_(self, operands: Iterable[Expr]) -> Expr:
         """Conjunction; of none it is true, of one it is that one."""
@@ -172,7 +173,7 @@ class Table:
             return parts[0]
         if not parts:
             return self.const(True)
-        return self._intern(("and", *(p.id for p in parts)), lambda i: And(i, parts))
+        return self._intern(("and", *parts), lambda i: And(i, parts))
 
     def or_(self, operands: Iterable[Expr]) -> Expr:
         """Disjunction; of none it is false, of one it is that one."""
@@ -181,7 +182,7 @@ class Table:
             return parts[0]
         if not parts:
             return self.const(False)
-        return self._intern(("or", *(p.id for p in parts)), lambda i: Or(i, parts))
+        return self._intern(("or", *parts), lambda i: Or(i, parts))
 
     def _intern(self, key: tuple[object, ...], make: Callable[[int], Expr]) -> Expr:
         node = self._nodes.get(key)
@@ -193,13 +194,13 @@ class Table:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """The expression and all its parts, each once, outermost first."""
-    seen: set[int] = set()
+    seen: set[Expr] = set()
     stack = [expr]
     while stack:
         node = stack.pop()
-        if node.id in seen:
+        if node in seen:
             continue
-        seen.add(node.id)
+        seen.add(node)
         yield node
         if isinstance(node, Not):
             stack.append(node.operand)

@@ -138,7 +138,7 @@ class _Nodes:
     def __init__(self) -> None:
         self.nodes: list[g.Node] = []
         self.variables: list[g.Variable] = []
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[Expr, int] = {}
         self._variables: dict[Variable, int] = {}
 
     def of(self, expr: Expr) -> int:
@@ -146,7 +146,7 @@ class _Nodes:
         stack = [expr]
         while stack:
             top = stack[-1]
-            if top.id in self._numbers:
+            if top in self._numbers:
                 stack.pop()
                 continue
             parts: tuple[Expr, ...] = ()
@@ -154,14 +154,14 @@ class _Nodes:
                 parts = (top.operand,)
             elif isinstance(top, And | Or):
                 parts = top.operands
-            waiting = [part for part in parts if part.id not in self._numbers]
+            waiting = [part for part in parts if part not in self._numbers]
             if waiting:
                 stack.extend(reversed(waiting))
                 continue
             stack.pop()
-            self._numbers[top.id] = len(self.nodes)
+            self._numbers[top] = len(self.nodes)
             self.nodes.append(self._node(top))
-        return self._numbers[expr.id]
+        return self._numbers[expr]
 
     def variable(self, variable: Variable) -> int:
         """Index of a variable."""
@@ -193,11 +193,11 @@ class _Nodes:
             case Empty(variable=variable):
                 return g.Node("empty", self.variable(variable))
             case Not(operand=operand):
-                return g.Node("not", of=(self._numbers[operand.id],))
+                return g.Node("not", of=(self._numbers[operand],))
             case And(operands=operands):
-                return g.Node("and", of=tuple(self._numbers[o.id] for o in operands))
+                return g.Node("and", of=tuple(self._numbers[o] for o in operands))
             case Or(operands=operands):
-                return g.Node("or", of=tuple(self._numbers[o.id] for o in operands))
+                return g.Node("or", of=tuple(self._numbers[o] for o in operands))
 
 
 def _number(value: Decimal) -> int | float:

@@ -385,7 +385,8 @@ class Policy:
 
     Guards and routes stand in order of meaning: highest priority first, then
     file order; the default route is last. Signals stand so that every derived
-    one follows what it reads.
+    one follows what it reads. `meanings` has every part of every condition, as
+    written, with what it means.
     """
 
     name: str
@@ -403,3 +404,4 @@ class Policy:
     budgets: tuple[Budget, ...]
     promises: tuple[Promise, ...]
     cases: tuple[Case, ...]
+    meanings: Mapping[ast.Expr, Expr]

@@ -90,6 +90,11 @@ class Conditions:
         return found
 
     def _expr(self, syntax: ast.Expr) -> Expr:
+        found = self._meaning(syntax)
+        self.context.meanings[syntax] = found
+        return found
+
+    def _meaning(self, syntax: ast.Expr) -> Expr:
         table = self.context.table
         match syntax:
             case ast.Bool():

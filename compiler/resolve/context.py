@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from routec.compiler import policy as p
-from routec.compiler.expr import Table
+from routec.compiler.expr import Expr, Table
 from routec.compiler.rules.duplicate_name import duplicate_name
 from routec.compiler.rules.unknown_name import unknown_name
 from routec.dsl import ast
@@ -32,6 +32,9 @@ class Context:
         table: maker of expressions.
         syntax_*: declarations by name, the first of each name, in file order.
         fields signals lets models pools: what is resolved so far.
+        meanings: what each part of a condition means.
+        broken: names whose declarations are wrong; uses of them are not reported.
+        in_progress: what is being resolved, to notice what depends on itself.
     """
 
     read_lines: ReadLines
@@ -50,6 +53,7 @@ class Context:
     lets: dict[str, p.Condition] = field(default_factory=dict)
     models: dict[str, p.Model] = field(default_factory=dict)
     pools: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    meanings: dict[ast.Expr, Expr] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     in_progress: set[str] = field(default_factory=set)
 

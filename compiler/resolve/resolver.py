@@ -103,6 +103,7 @@ def resolve(
         budgets=resolve_budgets(context),
         promises=resolve_promises(context, signals, of(ast.Assert)),
         cases=resolve_cases(context, signals, of(ast.Test)),
+        meanings=context.meanings,
     )
     return Resolution(policy, tuple(findings))
 

@@ -1,0 +1,1 @@
+"""What can hold together: the theory that policies are decided in."""
