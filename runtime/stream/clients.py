@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import AuthenticationFailedError, KafkaError
 from aiokafka.helpers import create_ssl_context
+
 from routec.runtime.config import Config, Kafka
 from routec.runtime.stream.errors import StreamError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from aiokafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
+
 from routec.runtime.config import Config
 from routec.runtime.records import Dead
 from routec.runtime.stream.errors import StreamError
@@ -98,6 +100,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioned: Lease | None = None
         self._committed_at = 0.0
         self._errors_in_a_row = 0
+        self._leased = asyncio.Event()
+        # Positions may be ahead of what was handed on.
+        self._astray = False
+        # The next records cannot be read in the usual way.
+        self._odd = False
         self._commit_wait = config.kafka.session_timeout / 3
         consumer.subscribe([config.topics.requests], listener=self)
 
@@ -105,6 +112,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         """Finish and commit what is being written, in bounded time; others redo the rest."""
         lease = self._lease
         self._lease = None
+        self._leased.clear()
         self._joined(False)
         if lease is None:
             return
@@ -121,6 +129,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Begin a new lease."""
         self._lease = Lease(frozenset(assigned))
+        self._leased.set()
         self._joined(True)
 
     async def take(self) -> Batch | None:
@@ -149,10 +158,17 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _get(self, seconds: float, limit: int) -> Batch | None:
         kafka = self._config.kafka
+        if self._lease is None:
+            await self._wait_for_lease(seconds)
+            return None
         try:
             # While the group is forming, getmany waits without looking at its timeout.
             async with asyncio.timeout(seconds + 1.0):
                 await self._position()
+                if self._astray:
+                    self._rewind()
+                if self._odd:
+                    return await self._salvage()
                 taken = await self._consumer.getmany(
                     timeout_ms=int(seconds * 1000), max_records=limit
                 )
@@ -169,8 +185,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             ) from error
         except (CorruptRecordException, UnicodeDecodeError) as error:
             log.warning("records cannot be read in the usual way", extra={"error": repr(error)})
-            self._rewind()
-            return await self._salvage()
+            self._astray = self._odd = True
+            return None
         except KafkaError as error:
             self._errors_in_a_row += 1
             if not error.retriable and self._errors_in_a_row >= _MOST_ERRORS:
@@ -180,7 +196,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     "check `kafka.group`, `kafka.instance_id` and `kafka.session_timeout`",
                 ) from error
             log.warning("kafka gives no records; trying again", extra={"error": repr(error)})
-            self._rewind()
+            self._astray = True
             await asyncio.sleep(kafka.retry_backoff)
             return None
         self._errors_in_a_row = 0
@@ -195,13 +211,32 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         lease.taken.update(ends)
         return Batch(lease, records, ends, {})
 
+    async def _wait_for_lease(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leased.wait()
+
     async def _position(self) -> None:
         """Note where each partition begins, once a lease, so that `_rewind` can go back there."""
         lease = self._lease
-        if lease is not None and lease is not self._positioned:
-            for partition in lease.partitions:
-                lease.taken[partition] = await self._consumer.position(partition)
-            self._positioned = lease
+        if lease is None or lease is self._positioned:
+            return
+        for partition in lease.partitions:
+            if self._astray:
+                # Assigned during the call that failed: its records may be read and dropped.
+                await self._go_to_start(partition)
+            lease.taken[partition] = await self._consumer.position(partition)
+        self._positioned = lease
+
+    async def _go_to_start(self, partition: TopicPartition) -> None:
+        """Where the group left off or, for a new group, where it is configured to begin."""
+        offset = await self._consumer.committed(partition)
+        if offset is not None:
+            self._consumer.seek(partition, offset)
+        elif self._config.kafka.start == "earliest":
+            await self._consumer.seek_to_beginning(partition)
+        else:
+            await self._consumer.seek_to_end(partition)
 
     def _rewind(self) -> None:
         """Go back to what was really handed on.
@@ -212,28 +247,33 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         lease = self._lease
         if lease is not None:
             for partition, offset in lease.taken.items():
-                if partition in self._consumer.assignment():
-                    self._consumer.seek(partition, offset)
+                self._consumer.seek(partition, offset)
+        self._astray = False
 
     async def _salvage(self) -> Batch | None:
         """Read the partitions' next records leniently."""
         lease = self._lease
         if lease is None:
             return None
+        found = {
+            partition: salvaged
+            for partition, offset in list(lease.taken.items())
+            if self.lag(partition) != 0
+            and (salvaged := await salvage(self._consumer, self._config, partition, offset))
+        }
+        if not lease.active:
+            return None
+        # From here on nothing waits: what is taken is also handed on.
         records: list[Any] = []
-        ends: dict[TopicPartition, int] = {}
         unreadable: dict[int, Dead] = {}
-        for partition, offset in list(lease.taken.items()):
-            found = await salvage(self._consumer, self._config, partition, offset)
-            if not lease.active:
-                return None
-            if found is None:
-                continue
-            unreadable.update((len(records) + at, why) for at, why in found.unreadable.items())
-            records.extend(found.records)
-            lease.taken[partition] = found.end
-            ends[partition] = found.end
-            self._consumer.seek(partition, found.end)
+        for partition, salvaged in found.items():
+            self._consumer.seek(partition, salvaged.end)
+            lease.taken[partition] = salvaged.end
+            start = len(records)
+            unreadable.update((start + at, why) for at, why in salvaged.unreadable.items())
+            records.extend(salvaged.records)
+        self._odd = False
+        ends = {partition: salvaged.end for partition, salvaged in found.items()}
         return Batch(lease, records, ends, unreadable) if ends else None
 
     def lag(self, partition: TopicPartition) -> int | None:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownError,
 )
+
 from routec.runtime.config import Config
 from routec.runtime.records import Dead
 from routec.runtime.stream.clients import close, connect, make_producer

@@ -7,6 +7,7 @@ import logging
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+
 from routec.runtime.config import Config
 from routec.runtime.records import Decider
 from routec.runtime.stream.clients import close, connect, make_consumer

@@ -20,6 +20,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.structs import ConsumerRecord
+
 from routec.runtime.config import Config
 from routec.runtime.records import Dead
 
@@ -131,16 +132,16 @@ def read_batches(
         raw = data[at:after]
         at = after
         batch = _LenientBatch(raw)
-        if raw[_MAGIC_AT] >= 2 and batch.next_offset <= offset:
+        sound = raw[_MAGIC_AT] >= 2 and batch.validate_crc()
+        next_offset = batch.next_offset if sound else _next_offset(batch, base, data, after, offset)
+        if next_offset <= offset:
             continue
-        end = batch.next_offset if raw[_MAGIC_AT] >= 2 else base + 1
-        if raw[_MAGIC_AT] >= 2 and dropped.holds(batch, base):
-            continue
+        end = next_offset
         try:
-            if raw[_MAGIC_AT] < 2:
-                raise CorruptRecordException("record format before version 2")
-            if not batch.validate_crc():
-                raise CorruptRecordException("wrong checksum")
+            if not sound:
+                raise CorruptRecordException("wrong checksum or an old record format")
+            if dropped.holds(batch, base):
+                continue
             some = [
                 _consumed(partition, record.offset, record)
                 for record in batch
@@ -155,6 +156,16 @@ def read_batches(
             some = [_damaged(partition, max(base, offset), raw)]
         records.extend(some)
     return Salvaged(records, end, unreadable) if end > offset else None
+
+
+def _next_offset(batch: Any, base: int, data: bytes, after: int, offset: int) -> int:
+    """The offset after a damaged batch: what its neighbour or two agreeing fields say."""
+    if after + _LEAST_BATCH <= len(data):
+        return max(offset + 1, int(_OVERHEAD.unpack_from(data, after)[0]))
+    claimed = int(batch.next_offset)
+    if claimed == base + batch._num_records and claimed > offset:
+        return claimed
+    return offset + 1
 
 
 class _Aborted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+
 from routec.runtime.config import Config, Topics
 from routec.runtime.stream.clients import close, common_options, connect
 from routec.runtime.stream.errors import StreamError
@@ -123,19 +125,41 @@ async def create_topics(
                 for name in names
             ]
         )
+        async with asyncio.timeout(config.kafka.request_timeout):
+            await _visible(admin.client, names)
+    except TimeoutError as error:
+        raise StreamError(
+            "topic-refused",
+            "the new topics do not get ready",
+            "see the log of the brokers",
+        ) from error
     finally:
         await close(admin)
     made: dict[str, bool] = {}
     for name, code, *message in response.topic_errors:
-        error = for_code(code)
-        if code != 0 and error is not TopicAlreadyExistsError:
+        refusal = for_code(code)
+        if code != 0 and refusal is not TopicAlreadyExistsError:
+            reason = (message[0] if message else None) or refusal.__name__
             raise StreamError(
                 "topic-refused",
-                f"the topic `{name}` cannot be created: {(message or [None])[0] or error.__name__}",
+                f"the topic `{name}` cannot be created: {reason}",
                 "create it by hand",
             )
         made[name] = code == 0
     return made
+
+
+async def _visible(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
+    """Wait until the brokers agree on the topics and each partition has a leader."""
+    while True:
+        found = await admin.describe_topics(topics)
+        if all(
+            topic["error_code"] == 0
+            and all(partition["leader"] >= 0 for partition in topic["partitions"])
+            for topic in found
+        ):
+            return
+        await asyncio.sleep(0.05)
 
 
 def _options(name: str, config: Config) -> dict[str, str]:

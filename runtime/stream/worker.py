@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
+
 from routec.runtime.config import Config
 from routec.runtime.records import Dead, Decider, Outcome
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer

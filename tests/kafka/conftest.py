@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.stream import create_topics
 

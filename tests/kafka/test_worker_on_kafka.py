@@ -16,9 +16,6 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from apache_kafka import ApacheKafka
-from routec.runtime.config import Config
-from routec.runtime.observe import POLICY, Health, Metrics
-from routec.runtime.stream import Observed, StreamError, Worker, create_topics
 from traffic import (
     PARTITIONS,
     EchoDecider,
@@ -30,8 +27,13 @@ from traffic import (
     send,
     sources,
     until,
+    until_committed,
     until_count,
 )
+
+from routec.runtime.config import Config
+from routec.runtime.observe import POLICY, Health, Metrics
+from routec.runtime.stream import Observed, StreamError, Worker, create_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -221,11 +223,9 @@ async def test_killed_workers_lose_nothing(ready: Config, processes: Processes) 
     assert kills == 3
     last = processes.start(pause=0.0, batch_size=500)
     ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
-    async with asyncio.timeout(60):
-        while await committed(ready) != ends:
-            await asyncio.sleep(0.2)
+    await until_committed(ready, ends)
     last.send_signal(signal.SIGTERM)
-    out, err = last.communicate(timeout=30)
+    _, err = last.communicate(timeout=30)
     assert last.returncode == 0, err
     found = sources(await read_all(ready, ready.topics.decisions))
     for partition in range(PARTITIONS):
@@ -283,9 +283,7 @@ async def test_two_workers_share_the_partitions_and_one_takes_over(ready: Config
         sent += await send(ready, numbered(1000, start=3000))
         await until_count(ready, ready.topics.decisions, 4000)
         ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
-        async with asyncio.timeout(60):
-            while await committed(ready) != ends:
-                await asyncio.sleep(0.2)
+        await until_committed(ready, ends)
     found = sources(await read_all(ready, ready.topics.decisions))
     for partition in range(PARTITIONS):
         assert first_occurrences(found[partition]) == [o for q, o in sent if q == partition]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
 from routec.runtime.config import Config
 from routec.runtime.records import Dead, Decided, Outcome, Record
 
@@ -38,7 +39,7 @@ class EchoDecider:
         source = f"{record.partition}/{record.offset}".encode()
         try:
             n = json.loads(record.value or b"")["n"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             return Dead("invalid-json", f"not a request: {error}")
         return Decided(json.dumps({"n": n}).encode(), (("source", source),))
 
@@ -143,6 +144,15 @@ async def until(condition: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("what was waited for did not happen")
         await asyncio.sleep(0.02)
+
+
+async def until_committed(config: Config, offsets: dict[int, int]) -> None:
+    """Wait until the group has committed exactly these offsets."""
+    deadline = time.monotonic() + PATIENCE
+    while (now := await committed(config)) != offsets:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"committed {now}, waited for {offsets}")
+        await asyncio.sleep(0.2)
 
 
 async def until_count(config: Config, topic: str, count: int) -> None:

@@ -1,0 +1,227 @@
+"""`routec.toml` and the environment: closed, typed, secrets apart."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routec.runtime.config import Config, ConfigError, Secret, load_config
+
+
+@pytest.fixture
+def toml(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "routec.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def refusal(path: Path | None, environ: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as refused:
+        load_config(path, environ or {})
+    return refused.value
+
+
+def test_without_file_and_environment_the_defaults_of_the_contract_hold() -> None:
+    config = load_config(None, {})
+    assert config == Config()
+    assert config.topics.requests == "routec.requests"
+    assert config.topics.decisions == "routec.decisions"
+    assert config.topics.dlq == "routec.dlq"
+    assert config.observability.host == "127.0.0.1"
+    assert config.runtime.delivery == "at_least_once"
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default(toml) -> None:
+    path = toml('[kafka]\nbootstrap = "a:1"\ngroup = "g"\n[runtime]\nbatch_size = 7\n')
+    config = load_config(
+        path, {"ROUTEC_KAFKA__BOOTSTRAP": "b:2", "ROUTEC_EMBEDDER__QUANTISED": "true"}
+    )
+    assert (config.kafka.bootstrap, config.kafka.group) == ("b:2", "g")
+    assert config.runtime.batch_size == 7
+    assert config.embedder.quantised is True
+    assert config.kafka.client_id == "routec"
+
+
+@pytest.mark.parametrize("section", ["kafka", "topics", "runtime", "embedder", "cache"])
+def test_every_value_can_come_from_the_environment(section: str) -> None:
+    default = getattr(Config(), section)
+    for name in default.__struct_fields__:
+        value = getattr(default, name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            config = load_config(None, {f"ROUTEC_{section}__{name}".upper(): str(value)})
+            assert getattr(getattr(config, section), name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ('[kafka]\nbootstrp = "x"', "kafka.bootstrp", "`bootstrap`"),
+        ('[kafak]\nbootstrap = "x"', "kafak", "`kafka`"),
+        ("[classifiers.topic]\nbakend = 1", "classifiers.topic.bakend", "`backend`"),
+    ],
+)
+def test_an_unknown_key_is_an_error_that_names_the_nearest(toml, text, key, near) -> None:
+    error = refusal(toml(text))
+    assert (error.code, error.key) == ("unknown-key", key)
+    assert error.help == f"did you mean {near}?"
+
+
+def test_an_unknown_variable_is_an_error_that_names_the_nearest() -> None:
+    error = refusal(None, {"ROUTEC_KAFKA__BOOTSTRP": "x"})
+    assert error.help == "did you mean `ROUTEC_KAFKA__BOOTSTRAP`?"
+
+
+def test_variables_without_a_section_belong_to_others() -> None:
+    assert load_config(None, {"ROUTEC_CACHE": "/c", "ROUTEC_DATA": "/d", "HOME": "/"}) == Config()
+
+
+@pytest.mark.parametrize("key", ["sasl_password", "ssl_key_password"])
+def test_a_secret_in_the_file_is_an_error_that_does_not_repeat_it(toml, key) -> None:
+    error = refusal(toml(f'[kafka]\n{key} = "hunter2"'))
+    assert (error.code, error.key) == ("secret-in-file", f"kafka.{key}")
+    assert f"`ROUTEC_KAFKA__{key.upper()}`" in error.help
+    assert "hunter2" not in str(error) + error.help
+
+
+def test_a_secret_of_the_environment_is_never_shown() -> None:
+    config = load_config(None, {"ROUTEC_KAFKA__SASL_PASSWORD": "hunter2"})
+    assert config.kafka.sasl_password == Secret("hunter2")
+    assert "hunter2" not in f"{config!r} {config} {config.kafka.sasl_password}"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [('"50ms"', 0.05), ("0.25", 0.25), ("2", 2.0), ('"1.5 s"', 1.5), ('"2m"', 120.0)],
+)
+def test_durations_are_text_with_a_unit_or_seconds(toml, text, seconds) -> None:
+    config = load_config(toml(f"[runtime]\ndecide_timeout = {text}"), {})
+    assert config.runtime.decide_timeout == pytest.approx(seconds)
+
+
+def test_a_bare_number_in_the_environment_is_seconds() -> None:
+    config = load_config(None, {"ROUTEC_RUNTIME__LINGER": "0.5"})
+    assert config.runtime.linger == 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "batch_size = 0",
+        "batch_size = true",
+        'batch_size = "7"',
+        "batch_size = 7.5",
+        "linger = -1",
+        "linger = nan",
+        "linger = inf",
+        'linger = "soon"',
+        'linger = "50"',
+        'linger = "-5ms"',
+        "decide_timeout = 0",
+        'delivery = "perhaps"',
+        "max_in_flight_bytes = 99999999999999999999",
+    ],
+)
+def test_a_value_outside_its_type_is_refused_by_its_key(toml, text) -> None:
+    error = refusal(toml(f"[runtime]\n{text}"))
+    assert error.code == "invalid-value"
+    assert error.key == "runtime." + text.partition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[kafka", "kafka = 3", "[[kafka]]", "a = " + "[" * 5000, "classifiers = 1"]
+)
+def test_what_is_no_configuration_is_refused(toml, text) -> None:
+    assert refusal(toml(text)).code in {"invalid-toml", "invalid-value", "unknown-key"}
+
+
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.toml").code == "unreadable-config"
+    assert refusal(tmp_path).code == "unreadable-config"
+    (tmp_path / "latin.toml").write_bytes(b"# \xff")
+    assert refusal(tmp_path / "latin.toml").code == "invalid-toml"
+
+
+def test_paths_of_the_file_lie_beside_it_and_those_of_the_environment_do_not(toml) -> None:
+    path = toml('[classifiers.topic]\nbackend = "linear"\npath = "w/topic.bin"\n')
+    config = load_config(path, {"ROUTEC_KAFKA__SSL_CAFILE": "ca.pem"})
+    assert config.classifiers["topic"].path == path.parent / "w/topic.bin"
+    assert config.kafka.ssl_cafile == Path("ca.pem")
+
+
+def test_a_classifier_can_come_from_the_environment_alone() -> None:
+    config = load_config(
+        None,
+        {
+            "ROUTEC_CLASSIFIERS__TOPIC__BACKEND": "exemplars",
+            "ROUTEC_CLASSIFIERS__TOPIC__PATH": "/x.jsonl",
+            "ROUTEC_CLASSIFIERS__TOPIC__DEADLINE": "80ms",
+        },
+    )
+    topic = config.classifiers["topic"]
+    assert (topic.backend, topic.path, topic.deadline) == ("exemplars", Path("/x.jsonl"), 0.08)
+
+
+def test_a_classifier_needs_backend_and_path(toml) -> None:
+    error = refusal(toml('[classifiers.topic]\nbackend = "linear"'))
+    assert (error.code, error.key) == ("missing-key", "classifiers.topic.path")
+
+
+def test_exactly_once_is_said_to_be_not_available_yet(toml) -> None:
+    error = refusal(toml('[runtime]\ndelivery = "exactly_once"'))
+    assert (error.code, error.key) == ("not-available", "runtime.delivery")
+    assert "at_least_once" in error.help
+
+
+def test_sasl_needs_a_name_and_a_password(toml) -> None:
+    path = toml('[kafka]\nsecurity_protocol = "SASL_SSL"\nsasl_username = "u"')
+    assert refusal(path).code == "missing-key"
+    config = load_config(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p"})
+    assert config.kafka.security_protocol == "SASL_SSL"
+
+
+def test_two_roles_cannot_share_a_topic(toml) -> None:
+    error = refusal(toml('[topics]\nrequests = "a"\ndecisions = "a"'))
+    assert error.key == "topics.decisions"
+
+
+def test_topics_that_a_deployment_does_without_may_be_empty(toml) -> None:
+    config = load_config(toml('[topics]\nresponses = ""\nfeedback = ""'), {})
+    assert config.topics.responses == ""
+    assert refusal(toml('[topics]\ndlq = ""')).key == "topics.dlq"
+
+
+def test_the_configuration_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Config().kafka.bootstrap = "x"  # type: ignore[misc]
+
+
+@given(
+    st.floats(min_value=0.001, max_value=1e6, allow_nan=False).map(lambda x: round(x, 6)),
+    st.sampled_from(["us", "ms", "s", "m", "h"]),
+)
+def test_every_duration_with_a_unit_is_read_as_that_many(number: float, unit: str) -> None:
+    factor = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}[unit]
+    config = load_config(None, {"ROUTEC_RUNTIME__DECIDE_TIMEOUT": f"{number:f}{unit}"})
+    assert math.isclose(config.runtime.decide_timeout, number * factor, rel_tol=1e-9)
+
+
+@given(st.dictionaries(st.text(max_size=12).map(lambda s: "ROUTEC_" + s), st.text(max_size=12)))
+def test_no_environment_does_worse_than_a_configuration_error(environ: dict[str, str]) -> None:
+    try:
+        found: Config | ConfigError = load_config(None, environ)
+    except ConfigError as error:
+        found = error
+    if isinstance(found, ConfigError):
+        assert found.message
+        assert found.help
+        assert not found.message.endswith(".")
+    else:
+        assert msgspec.structs.asdict(found)
