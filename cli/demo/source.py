@@ -1,0 +1,43 @@
+"""The events of the demo: sample traffic with a small share of malformed ones among it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+
+from routec.cli.demo.schema import placed
+from routec.cli.demo.traffic import (
+    MALFORMED_KINDS,
+    Attribute,
+    Sample,
+    generate,
+    make_malformed,
+)
+
+MALFORMED_SHARE = 0.02
+"""How much of the traffic is malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One record to send: its value, and the sample in it; ``None`` for a malformed one."""
+
+    value: bytes
+    sample: Sample | None
+
+
+def sendings(seed: int, count: int, schema: Sequence[Attribute]) -> Iterator[Sending]:
+    """That many records; the same arguments give the same bytes."""
+    rng = Random(f"routec demo {seed}")
+    samples = generate(seed, schema)
+    for _ in range(count):
+        if rng.random() < MALFORMED_SHARE:
+            kind = MALFORMED_KINDS[rng.randrange(len(MALFORMED_KINDS))]
+            yield Sending(make_malformed(kind, rng, schema), None)
+            continue
+        [sample] = islice(samples, 1)
+        event = placed(sample.event)
+        yield Sending(json.dumps(event, ensure_ascii=False).encode(), sample)
