@@ -1,16 +1,19 @@
-"""What travels between the stream and the decision maker."""
+"""What travels between the stream and the decision maker.
+
+The collector of cycles need not look at these: they hold bytes, numbers and strings only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One consumed record, its bytes untouched.
 
     Attributes:
@@ -32,8 +35,7 @@ class Record:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision event, encoded.
 
     Attributes:
@@ -45,8 +47,7 @@ class Decided:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True, gc=False):
     """A record that cannot be decided, and why.
 
     Attributes:
