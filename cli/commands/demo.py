@@ -24,9 +24,9 @@ EXAMPLES = """\
   routec demo --count 1000 --rate 0 --format json
 """
 
-COUNT = 2500
-RATE = 75
-"""Events a second that two slow cores decide while MiniLM reads each of them."""
+COUNT = 1200
+RATE = 40
+"""Events a second: half of what two cores decide while MiniLM reads each of them."""
 
 POLICY = Path(__file__).resolve().parents[2] / "examples" / "policies" / "helpdesk.route"
 
