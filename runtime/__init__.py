@@ -1,0 +1,1 @@
+"""Engine, Kafka worker, configuration and what watches them."""

@@ -78,5 +78,8 @@ class Decider(Protocol):
         ...
 
     def learn(self, responses: Sequence[Record]) -> None:
-        """Take in records of the responses topic (fills the cache); bad ones are ignored and counted."""
+        """Take in records of the responses topic, which fill the cache.
+
+        Bad ones are ignored and counted.
+        """
         ...

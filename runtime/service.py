@@ -96,6 +96,10 @@ class PolicyService:
         """Name of the policy."""
         return self._engine.program.name
 
+    def close(self) -> None:
+        """Stop what the cache does in the background."""
+        self._engine.close()
+
     async def decide(self, records: Sequence[Record]) -> list[Outcome]:
         """Decide a batch: one outcome a record, in order; what cannot be decided is `Dead`."""
         decoded = [self._decoder.decode(record) for record in records]
@@ -112,6 +116,7 @@ class PolicyService:
             if decision.ticket is not None:
                 self._remember(decision_id(record), decision.ticket)
             outcomes.append(self._encoder.encode(record, read, decision))
+        self._tell_entries()
         return outcomes
 
     def learn(self, responses: Sequence[Record]) -> None:
@@ -122,6 +127,11 @@ class PolicyService:
         """
         for record in responses:
             self._observer.learnt(self._learn(record))
+        self._tell_entries()
+
+    def _tell_entries(self) -> None:
+        for category, entries in self._engine.cached_entries().items():
+            self._observer.held(category, entries)
 
     def _learn(self, record: Record) -> str:
         response = self._response(record.value)

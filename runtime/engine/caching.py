@@ -157,6 +157,11 @@ class CacheDesk:
                 answers[at] = _hit(outcome) if isinstance(outcome, Hit) else _miss(outcome)
         return answers
 
+    def entries(self) -> dict[str, int]:
+        """Entries held, by category."""
+        stats = self._cache.stats()
+        return {name: category.entries for name, category in stats.categories.items()}
+
     def store(self, ticket: Ticket, body: object, now: float) -> str | None:
         """Keep an answer; its entry's id, or ``None`` if it is not stored.
 

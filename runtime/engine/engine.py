@@ -153,6 +153,15 @@ class Engine:
         """
         return None if self._desk is None else self._desk.store(ticket, body, now)
 
+    def cached_entries(self) -> dict[str, int]:
+        """Entries of the cache by category; empty without a cache."""
+        return {} if self._desk is None else self._desk.entries()
+
+    def close(self) -> None:
+        """Stop what the cache does in the background; it may still be asked."""
+        if self._services.cache is not None:
+            self._services.cache.close()
+
     def _work(self, request: Request, pins: Pins | None) -> Work:
         work = Work(request, len(self.program.signals))
         if pins:

@@ -17,12 +17,15 @@ class Metrics:
         decisions: decisions, by policy, outcome (route, cached, reject) and route.
         decision_seconds: seconds from taking a batch to its decisions being encoded, a batch.
         batch_size: events decided at once.
-        signal_calls: signals computed, by signal and source (computed, pinned, cached).
-        signal_seconds: seconds of one call, which may serve a batch, by signal.
+        signal_calls: values that requests got, by signal and source (computed).
+        signal_seconds: seconds of one call, which serves a batch (and a scan several signals), by
+            signal.
         signal_failures: signals that took their `on_error` value, by signal and reason.
-        cache_lookups: cache lookups, by category and status (hit, miss, skipped).
+        cache_lookups: cache lookups, by category and status (hit, miss).
         cache_entries: entries of the cache, by category.
         classifier_batch_size: texts in one call of a classifier, by backend.
+        responses: response records taken in, by what became of them (stored, refused, unknown,
+            invalid).
         dead_letters: events that became dead letters, by code.
         consumer_lag: events of a partition not yet taken, by topic and partition.
         policy_info: 1 for the policy in force, by name and hash.
@@ -47,7 +50,10 @@ class Metrics:
             "routec_batch_size", "Events decided at once", buckets=_SIZES, registry=registry
         )
         self.signal_calls = Counter(
-            "routec_signal_calls_total", "Signals computed", ("signal", "source"), registry=registry
+            "routec_signal_calls_total",
+            "Values that requests got",
+            ("signal", "source"),
+            registry=registry,
         )
         self.signal_seconds = Histogram(
             "routec_signal_seconds",
@@ -74,6 +80,9 @@ class Metrics:
             ("backend",),
             buckets=_SIZES,
             registry=registry,
+        )
+        self.responses = Counter(
+            "routec_responses_total", "Response records taken in", ("status",), registry=registry
         )
         self.dead_letters = Counter(
             "routec_dead_letters_total",

@@ -69,6 +69,7 @@ class Signals:
         """
         embedding: list[Need] = []
         classifying: dict[int, list[Work]] = {}
+        local: dict[int, list[Work]] = {}
         for need in needs:
             kind = self._signals[need[1]].kind
             if kind in vectors.KINDS:
@@ -76,7 +77,9 @@ class Signals:
             elif kind == "classifier":
                 classifying.setdefault(need[1], []).append(need[0])
             else:
-                self._compute_locally(need)
+                local.setdefault(need[1], []).append(need[0])
+        for at, works in local.items():
+            self._compute_locally(at, works)
         if embedding or also:
             await self._embed(embedding, known, also)
         if classifying:
@@ -126,25 +129,33 @@ class Signals:
         code, confidence = self._services.language(work.request.text("last_user"))
         return Scores(code, {"confidence": float(confidence)})
 
-    def _compute_locally(self, need: Need) -> None:
-        work, at = need
+    def _compute_locally(self, at: int, works: Sequence[Work]) -> None:
         signal = self._signals[at]
-        if work.values[at] is not None:
-            return
+        scanned = signal.kind in scan.KINDS
+        served: dict[int, int] = {}
+        failed: list[Work] = []
         begin = perf_counter()
-        try:
-            if signal.kind in scan.KINDS:
+        for work in works:
+            if work.values[at] is not None:  # by the scan for another signal
+                continue
+            try:
+                if not scanned:
+                    work.learn(at, self._local[at](work))
+                    served[at] = served.get(at, 0) + 1
+                    continue
                 # One scan answers for all keywords and regexes of the text.
                 for other, value in self._scan.scan(signal.scope, work.request):
                     if work.values[other] is None:
                         work.learn(other, value)
-            else:
-                work.learn(at, self._local[at](work))
-        except Exception as error:
-            _complain(signal.name, error)
-            self._fail(at, [work], "error")
-            return
-        self._observer.signal(signal.name, "computed", 1, perf_counter() - begin)
+                        served[other] = served.get(other, 0) + 1
+            except Exception as error:
+                _complain(signal.name, error)
+                failed.append(work)
+        seconds = perf_counter() - begin
+        for other, count in served.items():
+            self._observer.signal(self._signals[other].name, "computed", count, seconds)
+        if failed:
+            self._fail(at, failed, "error")
 
     async def _embed(self, needs: Sequence[Need], known: Vectors, also: Sequence[str]) -> None:
         begin = perf_counter()
@@ -206,6 +217,7 @@ class Signals:
                 _complain(self._signals[at].name, error)
                 self._fail(at, works, _reason(error))
                 continue
+            self._observer.classified(self._signals[at].backend, len(works))
             self._take(at, works, classifier.labels, scores, perf_counter() - begin)
 
     async def _classify(self, at: int, works: Sequence[Work]) -> None:
@@ -222,6 +234,7 @@ class Signals:
             _complain(signal.name, error)
             self._fail(at, works, _reason(error))
             return
+        self._observer.classified(signal.backend, len(texts))
         each = [rows[work.request.text("last_user")] for work in works]
         self._take(at, works, backend.labels, each, perf_counter() - begin)
 
@@ -239,7 +252,6 @@ class Signals:
                 failed.append(work)
         if failed:
             self._fail(at, failed, "invalid")
-        self._observer.classified(signal.backend, len(works))
         self._observer.signal(signal.name, "computed", len(works) - len(failed), seconds)
 
     def _fail(self, at: int, works: Sequence[Work], reason: str) -> None:

@@ -15,20 +15,23 @@ class Observer:
             name: the signal.
             source: ``computed``; further sources may come.
             requests: how many requests got one.
-            seconds: what the call took that served them.
+            seconds: what the call took that served them; a scan serves several signals.
         """
 
     def failure(self, name: str, reason: str, requests: int) -> None:
         """A signal took its failure value."""
 
     def classified(self, backend: str, texts: int) -> None:
-        """A classifier was called."""
+        """A classifier answered for so many texts in one call."""
 
     def looked_up(self, category: str, status: str) -> None:
         """The cache was asked: ``hit`` or ``miss``."""
 
     def decided(self, outcome: str, route: str | None) -> None:
         """A decision was made."""
+
+    def held(self, category: str, entries: int) -> None:
+        """The cache holds so many entries of a category."""
 
     def learnt(self, status: str) -> None:
         """A response was taken in: ``stored``, ``refused``, ``unknown`` or ``invalid``."""

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from routec.runtime.observe import (
     GROUP,
     POLICY,
+    EngineMetrics,
     Health,
     Metrics,
     ObservabilityServer,
@@ -32,6 +33,7 @@ CONTRACT = {
     "routec_cache_lookups_total": {"category", "status"},
     "routec_cache_entries": {"category"},
     "routec_classifier_batch_size": {"backend"},
+    "routec_responses_total": {"status"},
     "routec_dead_letters_total": {"code"},
     "routec_consumer_lag": {"topic", "partition"},
     "routec_policy_info": {"name", "hash"},
@@ -65,13 +67,14 @@ def server(metrics: Metrics, health: Health) -> Iterator[ObservabilityServer]:
 
 
 def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics, server) -> None:
-    metrics.decisions.labels("p", "route", "fast").inc()
-    metrics.signal_calls.labels("s", "computed").inc()
-    metrics.signal_seconds.labels("s").observe(0.001)
-    metrics.signal_failures.labels("s", "timeout").inc()
-    metrics.cache_lookups.labels("c", "hit").inc()
-    metrics.cache_entries.labels("c").set(3)
-    metrics.classifier_batch_size.labels("linear").observe(8)
+    heard = EngineMetrics(metrics, "p")
+    heard.decided("route", "fast")
+    heard.signal("s", "computed", 3, 0.001)
+    heard.failure("s", "timeout", 1)
+    heard.looked_up("c", "hit")
+    heard.held("c", 3)
+    heard.classified("linear", 8)
+    heard.learnt("stored")
     metrics.batch(10, 0.002)
     metrics.dead_letter("invalid-json", 2)
     metrics.lag("t", 0, 5)

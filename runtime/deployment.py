@@ -1,0 +1,112 @@
+"""Everything that a policy needs where it runs, opened by one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+
+from routec.compiler.program import Program
+from routec.runtime.config import Config
+from routec.runtime.engine.open import ServiceError
+from routec.runtime.observe import POLICY, EngineMetrics, Health, Metrics, ObservabilityServer
+from routec.runtime.service import PolicyService, open_service
+from routec.runtime.stream import Observed, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An opened policy; a context manager that closes it.
+
+    Attributes:
+        config: where it runs.
+        service: decides records and learns from responses.
+        metrics: what is counted.
+        health: what readiness depends on; the policy is loaded, the group is not yet joined.
+        server: serves both; ``None`` where the configuration turns it off.
+    """
+
+    config: Config
+    service: PolicyService
+    metrics: Metrics
+    health: Health
+    server: ObservabilityServer | None
+
+    def worker(self, config: Config | None = None) -> Worker:
+        """A worker that reports to the metrics and the health; to be run once.
+
+        Args:
+            config: another cluster, other topics or limits than those of the deployment, such
+                as those of an embedded broker.
+        """
+        observer = Observed(self.metrics, self.health)
+        return Worker(config or self.config, self.service, observer)
+
+    @property
+    def url(self) -> str | None:
+        """Address of the metrics; ``None`` where they are not served."""
+        if self.server is None:
+            return None
+        return f"http://{self.config.observability.host}:{self.server.port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving metrics and health, and what the cache does in the background."""
+        self.health.set(POLICY, False)
+        if self.server is not None:
+            self.server.close()
+        self.service.close()
+
+    def __enter__(self) -> Deployment:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_deployment(program: Program, config: Config, *, hash: str | None = None) -> Deployment:
+    """Open a program with its real models, classifiers and cache, its metrics and its health.
+
+    Metrics and health are served first, so that a probe sees a worker that is not ready while
+    the models load.
+
+    Args:
+        program: the program.
+        config: says what its names are bound to, and where metrics are served.
+        hash: the program's hash; worked out unless given.
+
+    Raises:
+        ServiceError: something it needs cannot be opened, or the address of the metrics is taken.
+        ProgramError: the program cannot run here.
+    """
+    metrics, health = Metrics(), Health()
+    server = _server(config, metrics, health)
+    try:
+        observer = EngineMetrics(metrics, program.name)
+        service = open_service(program, config, observer=observer, hash=hash)
+    except BaseException:
+        if server is not None:
+            server.close()
+        raise
+    metrics.policy(service.policy_name, service.policy_hash)
+    health.set(POLICY, True)
+    return Deployment(config, service, metrics, health, server)
+
+
+def _server(config: Config, metrics: Metrics, health: Health) -> ObservabilityServer | None:
+    where = config.observability
+    if not where.metrics:
+        return None
+    try:
+        return ObservabilityServer(metrics.registry, health, where.host, where.port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ServiceError(
+            "address-unusable",
+            f"cannot serve metrics on `{where.host}:{where.port}`: {reason}",
+            "set `observability.port` to another port, 0 for any, "
+            "or `observability.metrics = false`",
+        ) from error
