@@ -386,7 +386,8 @@ class Policy:
     Guards and routes stand in order of meaning: highest priority first, then
     file order; the default route is last. Signals stand so that every derived
     one follows what it reads. `meanings` has every part of every condition, as
-    written, with what it means.
+    written, with what it means; `syntax` is what all of it was resolved from,
+    imported files before those that import them and the policy's own last.
     """
 
     name: str
@@ -405,3 +406,4 @@ class Policy:
     promises: tuple[Promise, ...]
     cases: tuple[Case, ...]
     meanings: Mapping[ast.Expr, Expr]
+    syntax: tuple[ast.Module, ...]

@@ -104,6 +104,7 @@ def resolve(
         promises=resolve_promises(context, signals, of(ast.Assert)),
         cases=resolve_cases(context, signals, of(ast.Test)),
         meanings=context.meanings,
+        syntax=tuple(modules),
     )
     return Resolution(policy, tuple(findings))
 
