@@ -159,6 +159,8 @@ def _why(
             return f"not `{value}`: {reasons.because(routes[value].when)}"
         return f"`{decision.route}` comes first: {reasons.because(taken.when)}"
     if expected.kind == "model" and decision.selection is not None:
+        if decision.selection.by == "only":
+            return f"route `{decision.route}` has only model `{decision.model}`"
         among = ", ".join(decision.selection.candidates) or "no candidate that fits"
         return f"route `{decision.route}` selects by {decision.selection.by} among {among}"
     if expected.kind == "category":

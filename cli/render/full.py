@@ -64,7 +64,9 @@ def _finding(finding: Diagnostic, sources: Mapping[str, Source]) -> list[Line]:
             lines += _frame(source, marks, gutter, severity)
         else:
             lines += [
-                ((" " * gutter + " = ", "frame"), (label, "")) for _, label, main in marked[1:]
+                ((" " * gutter + " = ", "frame"), (label, ""))
+                for _, label, primary in marked
+                if not primary
             ]
     if finding.help is not None:
         lines.append(_bar(gutter))
