@@ -1,0 +1,162 @@
+"""Texts for sets of signals: the automata, asked only about the signals that matter.
+
+To give a text to `true` signals and withhold it from hundreds of `false` ones, the
+search starts with no false signal at all, tries the text it finds on all of them, and
+takes in those that it hits, until none is hit or no text is left (counterexample-guided
+refinement). So a proof names only signals that mattered, and is then thinned out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from routec.compiler import policy as p
+from routec.compiler.theory.text.keywords import KeywordIndex
+from routec.compiler.theory.text.machine import Machine, build
+from routec.compiler.theory.text.matcher import search
+from routec.compiler.theory.text.normal import normalise
+from routec.compiler.theory.text.pattern import Unsupported
+from routec.compiler.theory.text.search import Exhausted, shortest
+from routec.compiler.theory.text.signals import Budget, TextSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A text that makes all the true signals true and none of the false ones."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Names that no text can serve together; without any one of them it is not proved."""
+
+    true: tuple[str, ...]
+    false: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The search was cut off."""
+
+    reason: str
+
+
+Found = Sample | Clash | Unknown
+
+
+class Engine:
+    """The automata of all signals and what was worked out with them.
+
+    Args:
+        signals: the signals; names are unique.
+        index: of their keywords.
+        budget: what one search may cost.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_index",
+        "_known",
+        "_machines",
+        "_patterns",
+        "_rank",
+        "_signals",
+        "_true",
+    )
+
+    def __init__(self, signals: Sequence[TextSignal], index: KeywordIndex, budget: Budget) -> None:
+        self._signals: Mapping[str, TextSignal] = {signal.name: signal for signal in signals}
+        self._rank = {signal.name: rank for rank, signal in enumerate(signals)}
+        self._index = index
+        self._budget = budget
+        self._patterns = [
+            (signal.name, search(signal.definition))
+            for signal in signals
+            if isinstance(signal.definition, p.Regex)
+        ]
+        self._machines: dict[str, Machine | Unknown] = {}
+        self._known: dict[tuple[frozenset[str], frozenset[str]], Found] = {}
+        self._true: dict[str, frozenset[str]] = {}
+
+    def true_of(self, text: str) -> frozenset[str]:
+        """Return the names of the signals that are true of a text, whatever their scope."""
+        known = self._true.get(text)
+        if known is None:
+            normal = normalise(text)
+            data = normal.encode()
+            found = self._index.found(normal)
+            found.update(name for name, pattern in self._patterns if pattern.search(data))
+            known = self._true[text] = frozenset(found)
+        return known
+
+    def find(self, true: Sequence[str], false: frozenset[str]) -> Found:
+        """Return a shortest text for the signals, or a proof that there is none.
+
+        Args:
+            true: signals that must be true of it.
+            false: signals that must not.
+        """
+        key = (frozenset(true), false)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._find(sorted(key[0], key=self._rank.__getitem__), false)
+        return known
+
+    def _find(self, true: list[str], false: frozenset[str]) -> Found:
+        taken: list[str] = []
+        while True:
+            text = self._shortest(true, taken)
+            if isinstance(text, Unknown):
+                return text
+            if text is None:
+                return self._thinned(true, taken)
+            held = self.true_of(text)
+            hit = sorted(held & false, key=self._rank.__getitem__)
+            if not hit and held.issuperset(true):
+                return Sample(text)
+            hit = [name for name in hit if name not in taken]
+            if not hit:
+                return Unknown("the only text found is not in normal form")
+            taken += hit[:4]
+
+    def _thinned(self, true: list[str], false: list[str]) -> Found:
+        for names in (false, true):
+            for name in list(names):
+                rest = [other for other in names if other != name]
+                left = (true, rest) if names is false else (rest, false)
+                if self._shortest(*left) is None:
+                    names.remove(name)
+        return Clash(tuple(true), tuple(sorted(false, key=self._rank.__getitem__)))
+
+    def _shortest(self, true: Sequence[str], false: Sequence[str]) -> str | Unknown | None:
+        machines: list[Machine] = []
+        for name in (*true, *false):
+            machine = self.machine(name)
+            if isinstance(machine, Unknown):
+                return machine
+            machines.append(machine)
+        try:
+            return shortest(machines[: len(true)], machines[len(true) :], self._budget.steps)
+        except Unsupported as reason:
+            return Unknown(f"one of {_listed((*true, *false))} is too complex: {reason}")
+        except Exhausted:
+            return Unknown(
+                f"{_listed((*true, *false))} together took more than {self._budget.steps:,} steps"
+            )
+
+    def machine(self, name: str) -> Machine | Unknown:
+        """The automaton of a signal, built once."""
+        known = self._machines.get(name)
+        if known is None:
+            try:
+                known = build(self._signals[name].definition, self._budget.nodes)
+            except Unsupported as reason:
+                known = Unknown(f"`{name}` is not modelled: {reason}")
+            self._machines[name] = known
+        return known
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
