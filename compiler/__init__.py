@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from routec.compiler.check import Checked, check, check_bytes
+from routec.compiler.check import Checked, analyse, check, check_bytes
 
-__all__ = ["Checked", "check", "check_bytes"]
+__all__ = ["Checked", "analyse", "check", "check_bytes"]

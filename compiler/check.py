@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from routec.compiler.load import Loaded, load, load_bytes
 from routec.compiler.policy import Policy
 from routec.compiler.resolve import resolve
 from routec.dsl.diagnostic import Diagnostic, Severity
 from routec.dsl.source import Source
+
+if TYPE_CHECKING:
+    from routec.compiler.analysis.run import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Checked:
 def check(path: Path) -> Checked:
     """Check a policy file and all that it imports.
 
+    Names and types only: `analyse` proves the rest.
+
     Raises:
         OSError: if the file itself cannot be read.
     """
@@ -53,8 +60,23 @@ def _check(loaded: Loaded) -> Checked:
         resolution = resolve(loaded.modules, loaded.broken, complete=not findings)
         findings += resolution.findings
         policy = resolution.policy
-    order = {name: at for at, name in enumerate(loaded.sources)}
-    findings.sort(key=lambda f: (order.get(f.span.file, -1), f.span.start, f.code))
     if any(f.severity is Severity.ERROR for f in findings):
         policy = None
-    return Checked(policy, tuple(findings), loaded.sources)
+    return Checked(policy, _ordered(findings, loaded.sources), loaded.sources)
+
+
+def analyse(checked: Checked, options: Options | None = None) -> Checked:
+    """The same with what can be proved of the policy; unchanged where names or types are wrong."""
+    if checked.policy is None or not checked.policy.routes:
+        return checked
+    from routec.compiler.analysis import run  # the solver is loaded for those who ask
+
+    proved = run.analyse(checked.policy, checked.sources, options)
+    findings = _ordered([*checked.findings, *proved], checked.sources)
+    return replace(checked, findings=findings)
+
+
+def _ordered(findings: Iterable[Diagnostic], sources: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """In the order of the files and of the places in them."""
+    order = {name: at for at, name in enumerate(sources)}
+    return tuple(sorted(findings, key=lambda f: (order.get(f.span.file, -1), f.span.start, f.code)))

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from routec.compiler.rules import (
+    always_true_condition,
+    ambiguous_priority,
+    assertion_failed,
     bad_regex,
+    dead_subcondition,
     default_route,
     duplicate_name,
+    empty_band,
     import_error,
+    impossible_condition,
     missing_on_error,
     out_of_range,
+    overlapping_routes,
+    redundant_rule,
     test_failed,
     type_mismatch,
     unknown_name,
     unknown_option,
+    unreachable_route,
 )
 from routec.dsl import syntax_error
 from routec.dsl.diagnostic import Rule
@@ -28,6 +37,15 @@ RULES: tuple[Rule, ...] = (
     default_route.RULE,
     bad_regex.RULE,
     missing_on_error.RULE,
+    ambiguous_priority.RULE,
+    unreachable_route.RULE,
+    impossible_condition.RULE,
+    always_true_condition.RULE,
+    redundant_rule.RULE,
+    overlapping_routes.RULE,
+    assertion_failed.RULE,
+    empty_band.RULE,
+    dead_subcondition.RULE,
     test_failed.RULE,
 )
 """All rules, in order of their codes."""

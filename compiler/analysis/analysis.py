@@ -1,0 +1,93 @@
+"""What every analysis gets: the subject, the maker of witnesses, and the way to say "unknown"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from routec.compiler import policy as p
+from routec.compiler.analysis.subject import Subject, conditions_of
+from routec.compiler.analysis.witness import Witness, Witnesses, as_json
+from routec.compiler.expr import Expr
+from routec.compiler.interpreter import Decision, evaluate
+from routec.compiler.theory.solver import Budget, Model, Theory
+from routec.compiler.theory.texts import Texts
+from routec.dsl.diagnostic import Diagnostic, Rule, Verdict
+from routec.dsl.source import Source, Span
+
+Check = Callable[["Analysis"], Iterator[Diagnostic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One policy under analysis.
+
+    Attributes:
+        policy: the policy.
+        subject: its conditions and the theory that decides about them.
+        witnesses: makes requests that show a finding.
+        sources: the policy's files by name.
+    """
+
+    policy: p.Policy
+    subject: Subject
+    witnesses: Witnesses
+    sources: Mapping[str, Source]
+
+    def written(self, span: Span) -> str:
+        """What stands at a place, on one line and not too long."""
+        text = " ".join(self.sources[span.file].text[span.start : span.end].split())
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    def holds(self, condition: Expr, witness: Witness) -> bool:
+        """Whether a condition holds of a witness, as the reference interpreter evaluates it."""
+        return evaluate(condition, self.witnesses.values(witness))
+
+    def show(
+        self, model: Model, shows: Callable[[Witness], bool]
+    ) -> tuple[Witness, dict[str, Any]] | None:
+        """A witness that shows what it should, re-executed, and its JSON; ``None`` if none does."""
+        witness = self.witnesses.find(model, shows)
+        if witness is None:
+            return None
+        decision = self.witnesses.decide(witness)
+        return witness, as_json(self.policy, witness, outcome(decision))
+
+    def unknown(
+        self, rule: Rule, question: str, span: Span, reason: str, *subjects: str
+    ) -> Diagnostic:
+        """A question that was not decided, such as ``whether `a` can be reached``."""
+        return Diagnostic(
+            rule,
+            f"not decided {question}: {reason}",
+            span,
+            help="raise the effort with `--budget`, or simplify the conditions",
+            subjects=subjects,
+            verdict=Verdict.UNKNOWN,
+        )
+
+    def unconfirmed(self, rule: Rule, question: str, span: Span, *subjects: str) -> Diagnostic:
+        """A model was found but no request that the interpreter confirms."""
+        return self.unknown(
+            rule, question, span, "no request could be built that shows it", *subjects
+        )
+
+
+def outcome(decision: Decision) -> Mapping[str, Any]:
+    """A decision's outcome in the shape of a witness."""
+    if decision.outcome == "reject":
+        return {"kind": "reject", "name": decision.guard or decision.reason}
+    return {"kind": "route", "name": decision.route}
+
+
+def open_analysis(
+    policy: p.Policy, sources: Mapping[str, Source], budget: Budget | None = None
+) -> Analysis:
+    """Prepare a policy without errors for analysis."""
+    theory = Theory(policy.signals, conditions_of(policy), budget=budget)
+    texts = Texts(theory.encoding, policy.signals.values())
+    theory.watch((texts,))
+    subject = Subject(policy, theory)
+    subject.prepare()
+    return Analysis(policy, subject, Witnesses(policy, theory.encoding, texts), sources)

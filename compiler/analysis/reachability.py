@@ -1,0 +1,300 @@
+"""Which routes can be taken, which clash, and which rules could as well be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from routec.compiler import policy as p
+from routec.compiler.analysis.analysis import Analysis
+from routec.compiler.analysis.subject import Subject, body, effect, terms
+from routec.compiler.analysis.witness import Witness
+from routec.compiler.expr import Expr
+from routec.compiler.rules import (
+    always_true_condition,
+    ambiguous_priority,
+    overlapping_routes,
+    redundant_rule,
+    unreachable_route,
+)
+from routec.compiler.theory.solver import Sat, Unknown, Unsat
+from routec.dsl.diagnostic import Diagnostic
+
+
+def unreachable(analysis: Analysis) -> Iterator[Diagnostic]:
+    """RC202: routes that are never taken though their own condition can hold."""
+    subject = analysis.subject
+    rejecting = subject.rejecting()
+    for at, route in enumerate(analysis.policy.routes):
+        if isinstance(subject.possible(subject.effective(route)), Sat):
+            continue
+        own = subject.possible(route.when.expr)
+        if isinstance(own, Unsat):
+            continue
+        above: list[p.Guard | p.Route] = [
+            *rejecting,
+            *(
+                r
+                for r in analysis.policy.routes[:at]
+                if route.default or r.priority > route.priority
+            ),
+        ]
+        question = f"whether `{route.name}` can be chosen"
+        kept = subject.minimal([route.when.expr], [subject.no(c.when.expr) for c in above])
+        if kept is None:
+            reason = _reason(subject, subject.effective(route))
+            yield analysis.unknown(unreachable_route.RULE, question, route.span, reason, route.name)
+            continue
+        cover = _by_blame(subject, route.when.expr, [above[i] for i in kept])
+        finding = unreachable_route.unreachable_route(route, cover)
+        if not isinstance(own, Sat):
+            reason = own.reason
+            yield analysis.unknown(unreachable_route.RULE, question, route.span, reason, route.name)
+            continue
+
+        def shows(witness: Witness, route: p.Route = route) -> bool:
+            decided = analysis.witnesses.decide(witness)
+            return analysis.holds(route.when.expr, witness) and decided.route != route.name
+
+        shown = analysis.show(own.model, shows)
+        if shown is None:
+            yield analysis.unconfirmed(unreachable_route.RULE, question, route.span, route.name)
+        else:
+            yield _with(finding, shown[1])
+
+
+def _by_blame(
+    subject: Subject, condition: Expr, cover: Sequence[p.Guard | p.Route]
+) -> list[p.Guard | p.Route]:
+    """Most blaming first: what takes most of the requests we know of, then the order of meaning."""
+    samples = subject.theory.samples
+    inside = samples.mask(condition)
+
+    def blame(part: p.Guard | p.Route) -> int:
+        return (samples.mask(part.when.expr) & inside).bit_count()
+
+    return sorted(cover, key=blame, reverse=True)
+
+
+def ambiguous(analysis: Analysis) -> Iterator[Diagnostic]:
+    """RC201: routes of one priority that meet and decide differently."""
+    subject = analysis.subject
+    groups: dict[int, list[p.Route]] = {}
+    for route in analysis.policy.routes:
+        if not route.default:
+            groups.setdefault(route.priority, []).append(route)
+    for routes in groups.values():
+        for at, second in enumerate(routes):
+            for first in routes[:at]:
+                if body(first) == body(second):
+                    continue
+                meet = subject.both(subject.effective(first), subject.effective(second))
+                answer = subject.possible(meet)
+                if isinstance(answer, Unsat):
+                    continue
+                question = f"whether `{first.name}` and `{second.name}` can claim the same request"
+                rule = ambiguous_priority.RULE
+                if isinstance(answer, Unknown):
+                    yield analysis.unknown(
+                        rule, question, second.span, answer.reason, second.name, first.name
+                    )
+                    continue
+
+                def shows(witness: Witness, meet: Expr = meet) -> bool:
+                    return analysis.holds(meet, witness)
+
+                shown = analysis.show(answer.model, shows)
+                if shown is None:
+                    yield analysis.unconfirmed(rule, question, second.span, second.name, first.name)
+                else:
+                    differ = difference(first, second)
+                    finding = ambiguous_priority.ambiguous_priority(first, second, differ)
+                    yield _with(finding, shown[1])
+
+
+def overlapping(analysis: Analysis) -> Iterator[Diagnostic]:
+    """RC206: routes of different priorities that meet and decide differently."""
+    subject = analysis.subject
+    routes = [r for r in analysis.policy.routes if not r.default]
+    admitted = subject.admitted()
+    for at, lower in enumerate(routes):
+        for higher in routes[:at]:
+            if higher.priority == lower.priority or body(higher) == body(lower):
+                continue
+            meet = subject.both(subject.taken(higher), lower.when.expr, admitted)
+            answer = subject.possible(meet)
+            if not isinstance(answer, Sat):
+                continue
+
+            def shows(witness: Witness, meet: Expr = meet) -> bool:
+                return analysis.holds(meet, witness)
+
+            shown = analysis.show(answer.model, shows)
+            if shown is not None:
+                yield _with(overlapping_routes.overlapping_routes(higher, lower), shown[1])
+
+
+def always_true(analysis: Analysis) -> Iterator[Diagnostic]:
+    """RC204: conditions of routes that every request meets."""
+    subject = analysis.subject
+    for at, route in enumerate(analysis.policy.routes):
+        if route.default:
+            continue
+        answer = subject.possible(subject.no(route.when.expr))
+        if isinstance(answer, Unsat):
+            below = list(analysis.policy.routes[at + 1 :])
+            finding = always_true_condition.always_true_condition(route, below)
+            any_request = subject.possible(route.when.expr)
+            if isinstance(any_request, Sat):
+                shown = analysis.show(any_request.model, lambda witness: True)
+                finding = _with(finding, shown[1]) if shown else finding
+            yield finding
+        elif isinstance(answer, Unknown):
+            question = f"whether every request meets the condition of `{route.name}`"
+            yield analysis.unknown(
+                always_true_condition.RULE, question, route.span, answer.reason, route.name
+            )
+
+
+# --- redundancy -----------------------------------------------------------------------
+
+
+def redundant(analysis: Analysis) -> Iterator[Diagnostic]:
+    """RC205: routes, rejecting guards and categories whose removal changes no decision."""
+    yield from _redundant_routes(analysis)
+    yield from _redundant_guards(analysis)
+    yield from _redundant_categories(analysis)
+
+
+def _redundant_routes(analysis: Analysis) -> Iterator[Diagnostic]:
+    subject = analysis.subject
+    routes = analysis.policy.routes
+    bodies = [body(r) for r in routes]
+    for at, route in enumerate(routes):
+        if route.default or bodies[at] not in bodies[at + 1 :]:
+            continue
+        last = len(bodies) - 1 - bodies[::-1].index(bodies[at])
+        # Without it, the next route that holds decides: it must have the same body.
+        differs = subject.table.const(True)
+        for later in range(last, at, -1):
+            when = routes[later].when.expr
+            if bodies[later] == bodies[at]:
+                differs = subject.both(subject.no(when), differs)
+            else:
+                differs = subject.any((when, differs))
+        taken = subject.taken(route)
+        if not isinstance(subject.possible(taken), Sat):
+            continue
+        answer = subject.possible(subject.both(taken, differs))
+        if isinstance(answer, Unsat):
+            instead = [
+                r
+                for r, b in zip(routes[at + 1 :], bodies[at + 1 :], strict=True)
+                if b == bodies[at]
+            ]
+            yield _shown(
+                analysis,
+                redundant_rule.redundant_rule("route", route, instead[:3]),
+                taken,
+            )
+        elif isinstance(answer, Unknown):
+            yield _doubt(analysis, "route", route, answer)
+
+
+def _redundant_guards(analysis: Analysis) -> Iterator[Diagnostic]:
+    subject = analysis.subject
+    guards = analysis.policy.guards
+    for at, guard in enumerate(guards):
+        if guard.reject is None:
+            continue
+        same = [g for g in guards[at + 1 :] if effect(g) == effect(guard)]
+        if not same or any(g.reject is None for g in guards[at + 1 :]):
+            continue
+        before = subject.both(*(subject.no(g.when.expr) for g in guards[:at] if g.reject))
+        acts = subject.both(guard.when.expr, before)
+        differs = subject.table.const(True)
+        for later in reversed(guards[at + 1 :]):
+            when = later.when.expr
+            if effect(later) == effect(guard):
+                differs = subject.both(subject.no(when), differs)
+            else:
+                differs = subject.any((when, differs))
+        if not isinstance(subject.possible(acts), Sat):
+            continue
+        answer = subject.possible(subject.both(acts, differs))
+        if isinstance(answer, Unsat):
+            yield _shown(analysis, redundant_rule.redundant_rule("guard", guard, same[:3]), acts)
+        elif isinstance(answer, Unknown):
+            yield _doubt(analysis, "guard", guard, answer)
+
+
+def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
+    subject = analysis.subject
+    categories = analysis.policy.categories
+    forced = {r.cache for r in analysis.policy.routes if isinstance(r.cache, str)}
+    cached = subject.any(subject.taken(r) for r in analysis.policy.routes if r.cache is None)
+    for at, category in enumerate(categories):
+        if category.name in forced:
+            continue
+        before = subject.both(*(subject.no(c.when.expr) for c in categories[:at]))
+        applies = subject.both(category.when.expr, before, cached)
+        if isinstance(subject.possible(category.when.expr), Unsat):
+            continue
+        differs = subject.table.const(True)
+        same: list[p.Category] = []
+        for later in reversed(categories[at + 1 :]):
+            when = later.when.expr
+            if terms(later) == terms(category):
+                same.insert(0, later)
+                differs = subject.both(subject.no(when), differs)
+            else:
+                differs = subject.any((when, differs))
+        answer = subject.possible(subject.both(applies, differs))
+        if isinstance(answer, Unsat):
+            finding = redundant_rule.redundant_rule("category", category, same[:3])
+            yield _shown(analysis, finding, category.when.expr)
+        elif isinstance(answer, Unknown):
+            yield _doubt(analysis, "category", category, answer)
+
+
+def _shown(analysis: Analysis, finding: Diagnostic, condition: Expr) -> Diagnostic:
+    """The finding with a request that the rule acts on."""
+    answer = analysis.subject.possible(condition)
+    if isinstance(answer, Sat):
+        shown = analysis.show(answer.model, lambda w: analysis.holds(condition, w))
+        if shown is not None:
+            return _with(finding, shown[1])
+    return finding
+
+
+def _doubt(
+    analysis: Analysis, what: str, named: p.Route | p.Guard | p.Category, answer: Unknown
+) -> Diagnostic:
+    question = f"whether removing {what} `{named.name}` changes a decision"
+    return analysis.unknown(redundant_rule.RULE, question, named.span, answer.reason, named.name)
+
+
+def _reason(subject: Subject, condition: Expr) -> str:
+    answer = subject.possible(condition)
+    return answer.reason if isinstance(answer, Unknown) else "the effort did not suffice"
+
+
+def difference(first: p.Route, second: p.Route) -> str:
+    """How the bodies of two routes differ, in words."""
+    for what, one, other in (
+        ("send it to different models", first.selection, second.selection),
+        ("have different fallbacks", first.fallbacks, second.fallbacks),
+        ("use the cache differently", first.cache, second.cache),
+        ("set different parameters", first.parameters, second.parameters),
+        ("stick to different keys", first.sticky, second.sticky),
+        ("shadow differently", first.shadow, second.shadow),
+        ("tag differently", first.tags, second.tags),
+        ("set different headers", first.headers, second.headers),
+    ):
+        if one != other:
+            return what
+    raise AssertionError("the bodies are equal")
+
+
+def _with(finding: Diagnostic, witness: dict[str, object]) -> Diagnostic:
+    return replace(finding, witness=witness)

@@ -1,0 +1,67 @@
+"""All analyses of a policy, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from routec.compiler import policy as p
+from routec.compiler.analysis import conditions, promises, reachability
+from routec.compiler.analysis.analysis import Analysis, Check, open_analysis
+from routec.compiler.theory.solver import Budget
+from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.source import Source
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("RC202", reachability.unreachable),
+    ("RC201", reachability.ambiguous),
+    ("RC203", conditions.impossible),
+    ("RC204", reachability.always_true),
+    ("RC205", reachability.redundant),
+    ("RC206", reachability.overlapping),
+    ("RC209", promises.failed),
+    ("RC210", conditions.empty_bands),
+    ("RC212", conditions.dead),
+)
+"""Each rule's analysis. Reachability comes first: the requests it finds answer many later questions."""
+
+Progress = Callable[[str, int, int], None]
+"""Hears of each analysis that begins: its rule, how many are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to analyse, and with how much effort.
+
+    Attributes:
+        wanted: codes of the rules to run; ``None`` for all that are on by default.
+        budget: effort; ``None`` for the default.
+        progress: hears how far the analysis is.
+    """
+
+    wanted: frozenset[str] | None = None
+    budget: Budget | None = None
+    progress: Progress | None = None
+
+    def runs(self, code: str) -> bool:
+        """Whether a rule's analysis is to run."""
+        return code not in OPTIONAL if self.wanted is None else code in self.wanted
+
+
+OPTIONAL = frozenset({"RC206"})
+"""Rules that are off by default."""
+
+
+def analyse(
+    policy: p.Policy, sources: Mapping[str, Source], options: Options | None = None
+) -> Iterator[Diagnostic]:
+    """Every finding of the analyses about a policy without errors."""
+    options = options or Options()
+    chosen = [(code, check) for code, check in CHECKS if options.runs(code)]
+    analysis: Analysis | None = None
+    for done, (code, check) in enumerate(chosen):
+        if options.progress is not None:
+            options.progress(code, done, len(chosen))
+        if analysis is None:
+            analysis = open_analysis(policy, sources, options.budget)
+        yield from check(analysis)
