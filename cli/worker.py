@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -12,14 +13,13 @@ import msgspec
 
 from routec.cli import exits
 from routec.cli.errors import CommandError
-from routec.cli.metering import Metered
 from routec.compiler.program import Program, ProgramError
 from routec.runtime.config import Config
+from routec.runtime.deployment import Deployment, open_deployment
 from routec.runtime.embedded import EmbeddedBrokerError, embedded_broker
 from routec.runtime.engine import ServiceError
-from routec.runtime.observe import POLICY, Health, Metrics, ObservabilityServer, configure_logs
-from routec.runtime.service import PolicyService, open_service
-from routec.runtime.stream import Observed, StreamError, Worker, run_until_signalled
+from routec.runtime.observe import configure_logs
+from routec.runtime.stream import StreamError, Worker, run_until_signalled
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,14 @@ def topic_names(config: Config) -> list[str]:
     return [name for field in topics.__struct_fields__ if (name := getattr(topics, field))]
 
 
-def open_policy(program: Program, config: Config, metrics: Metrics) -> PolicyService:
+def open_policy(program: Program, config: Config) -> Deployment:
     """Open what the policy needs.
 
     Raises:
         CommandError: something is missing, or the program cannot run here.
     """
     try:
-        return open_service(program, config, observer=Metered(metrics, program.name))
+        return open_deployment(program, config)
     except (ServiceError, ProgramError) as error:
         raise CommandError(error.message, getattr(error, "help", None)) from error
 
@@ -56,56 +56,36 @@ def run_worker(program: Program, config: Config, *, embedded: bool = False) -> i
     Raises:
         CommandError: the worker cannot start, or cannot go on.
     """
-    logs = config.observability
-    configure_logs(logs.log_level, logs.log_format)
-    metrics, health = Metrics(), Health()
-    service = open_policy(program, config, metrics)
-    metrics.policy(service.policy_name, service.policy_hash)
-    health.set(POLICY, True)
-    server: ObservabilityServer | None = None
-    if logs.metrics:
+    configure_logs(config.observability.log_level, config.observability.log_format)
+    with open_policy(program, config) as deployment:
+        if deployment.url is not None:
+            log.info("serving metrics and health", extra={"url": deployment.url})
         try:
-            server = ObservabilityServer(metrics.registry, health, logs.host, logs.port)
-        except OSError as error:
-            raise CommandError(
-                f"cannot serve metrics on `{logs.host}:{logs.port}`: "
-                f"{(error.strerror or str(error)).lower()}",
-                "set `observability.port` to another port, 0 for any, "
-                "or `observability.metrics = false`",
-            ) from error
-    try:
-        if server is not None:
-            where = f"http://{logs.host}:{server.port}/metrics"
-            log.info("serving metrics and health", extra={"url": where})
-        work = _work_embedded if embedded else _work
-        run_loop(work(service, config, Observed(metrics, health)))
-    except (StreamError, EmbeddedBrokerError) as error:
-        raise CommandError(error.message, error.help) from error
-    except asyncio.CancelledError:
-        return exits.INTERRUPTED
-    finally:
-        if server is not None:
-            server.close()
+            run_loop(_work_embedded(deployment) if embedded else _work(deployment, config))
+        except (StreamError, EmbeddedBrokerError) as error:
+            raise CommandError(error.message, error.help) from error
+        except asyncio.CancelledError:
+            return exits.INTERRUPTED
     return exits.FINE
 
 
-def run_loop(work: Coroutine[Any, Any, Any]) -> Any:
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop's loop."""
     import uvloop
 
     try:
-        return uvloop.run(work)
+        uvloop.run(work)
     finally:
         work.close()  # interrupted before it began, it would be reported as never awaited
 
 
-async def _work(service: PolicyService, config: Config, observer: Observed) -> None:
-    worker = Worker(config, service, observer)
+async def _work(deployment: Deployment, config: Config) -> None:
+    worker = deployment.worker(config)
     log.info(
         "deciding",
         extra={
-            "policy": service.policy_name,
-            "hash": service.policy_hash,
+            "policy": deployment.service.policy_name,
+            "hash": deployment.service.policy_hash,
             "bootstrap": config.kafka.bootstrap,
             "group": config.kafka.group,
             "topic": config.topics.requests,
@@ -125,24 +105,24 @@ async def _work(service: PolicyService, config: Config, observer: Observed) -> N
     )
 
 
-async def _work_embedded(service: PolicyService, config: Config, observer: Observed) -> None:
-    async with embedded_broker(topic_names(config)) as broker:
+async def _work_embedded(deployment: Deployment) -> None:
+    async with embedded_broker(topic_names(deployment.config)) as broker:
         print(f"embedded broker at {broker.bootstrap}; nothing is kept", file=sys.stderr)
-        config = with_bootstrap(config, broker.bootstrap, broker.fetch_max_wait)
-        await _work(service, config, observer)
+        await _work(
+            deployment, with_bootstrap(deployment.config, broker.bootstrap, broker.fetch_max_wait)
+        )
 
 
 def _watch_parent(worker: Worker) -> None:
     """Stop when the process that started this one is gone."""
-    import multiprocessing
-
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        loop = asyncio.get_running_loop()
-        sentinel = parent.sentinel
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+    sentinel = parent.sentinel
 
-        def gone() -> None:
-            loop.remove_reader(sentinel)
-            worker.stop()
+    def gone() -> None:
+        loop.remove_reader(sentinel)
+        worker.stop()
 
-        loop.add_reader(sentinel, gone)
+    loop.add_reader(sentinel, gone)

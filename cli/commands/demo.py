@@ -67,36 +67,38 @@ def run(options: argparse.Namespace) -> int:
         )
     compiled = compile_file(options.policy or str(POLICY), config=options.config)
 
+    import msgspec
+
     from routec.cli.demo.show import live_table, summary_lines
     from routec.cli.demo.stream import run_demo
     from routec.cli.demo.tally import Tally
     from routec.cli.render.styled import coloured, write
     from routec.cli.worker import open_policy, run_loop
+    from routec.runtime.config import Observability
     from routec.runtime.embedded import EmbeddedBrokerError
-    from routec.runtime.observe import Metrics
     from routec.runtime.stream import StreamError
 
     for name in ("routec", "aiokafka"):
         logging.getLogger(name).addHandler(logging.NullHandler())
-    service = open_policy(compiled.program, compiled.config, Metrics())
+    config = msgspec.structs.replace(compiled.config, observability=Observability(metrics=False))
     name = compiled.program.name
     tally = Tally()
     watched = options.format == "full" and coloured(sys.stdout)
-    try:
-        with live_table(tally, name, options.count) if watched else nullcontext():
-            run_loop(
-                run_demo(
-                    compiled.program,
-                    service,
-                    compiled.config,
-                    tally,
-                    count=options.count,
-                    rate=options.rate,
-                    seed=options.seed,
+    with open_policy(compiled.program, config) as deployment:
+        try:
+            with live_table(tally, name, options.count) if watched else nullcontext():
+                run_loop(
+                    run_demo(
+                        compiled.program,
+                        deployment,
+                        tally,
+                        count=options.count,
+                        rate=options.rate,
+                        seed=options.seed,
+                    )
                 )
-            )
-    except (StreamError, EmbeddedBrokerError) as error:
-        raise CommandError(error.message, error.help) from error
+        except (StreamError, EmbeddedBrokerError) as error:
+            raise CommandError(error.message, error.help) from error
     if options.format == "json":
         from routec.cli.render.json import write_json
 

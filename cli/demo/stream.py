@@ -19,8 +19,8 @@ from routec.cli.demo.tally import Tally
 from routec.cli.demo.traffic import Sample
 from routec.compiler.program import Program
 from routec.runtime import config as c
+from routec.runtime.deployment import Deployment
 from routec.runtime.embedded import EmbeddedBroker, embedded_broker
-from routec.runtime.service import PolicyService
 from routec.runtime.stream import StreamError, Worker
 
 PATIENCE = 30.0
@@ -37,8 +37,7 @@ _POLL_MS = 50
 
 async def run_demo(
     program: Program,
-    service: PolicyService,
-    config: c.Config,
+    deployment: Deployment,
     tally: Tally,
     *,
     count: int,
@@ -49,8 +48,7 @@ async def run_demo(
 
     Args:
         program: the policy's program, for its request schema.
-        service: decides.
-        config: what the policy is bound to; cluster, topics and limits are the demo's own.
+        deployment: decides; the cluster, its topics and limits are the demo's own.
         tally: is told of everything, and may be shown meanwhile.
         count: events to send.
         rate: events a second; 0 for as fast as they are decided.
@@ -64,12 +62,12 @@ async def run_demo(
     names = (topics.requests, topics.decisions, topics.responses, topics.dlq)
     async with embedded_broker(names) as broker:
         config = msgspec.structs.replace(
-            config,
+            deployment.config,
             kafka=c.Kafka(bootstrap=broker.bootstrap, fetch_max_wait=broker.fetch_max_wait),
             topics=topics,
             runtime=c.Runtime(),
         )
-        worker = Worker(config, service)
+        worker = deployment.worker(config)
         working = asyncio.create_task(worker.run(), name="routec-worker")
         outside = _Outside(broker, topics, tally)
         try:

@@ -1,0 +1,89 @@
+"""`routec run`: it starts with clear words, decides, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from .support import Run, start
+
+
+async def decided(bootstrap: str) -> dict[str, object]:
+    """Ask one question and take the decision."""
+    request = {
+        "request_id": "r-1",
+        "attributes": {"tenant": "acme"},
+        "body": {"messages": [{"role": "user", "content": "answer asap"}]},
+    }
+    async with (
+        AIOKafkaProducer(bootstrap_servers=bootstrap) as producer,
+        AIOKafkaConsumer(
+            "routec.decisions", bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+        ) as consumer,
+    ):
+        await producer.send_and_wait("routec.requests", json.dumps(request).encode(), key=b"k")
+        async with asyncio.timeout(20):
+            record = await consumer.getone()
+    assert record.key == b"k"
+    decision: dict[str, object] = json.loads(record.value)
+    return decision
+
+
+def test_it_decides_on_the_embedded_broker_and_stops_in_order(light: Path) -> None:
+    (light.parent / "routec.toml").write_text("[observability]\nport = 0\n")
+    process = start("run", str(light), "--embedded")
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        assert process.stderr is not None
+        found = None
+        while found is None:
+            found = re.search(rb"embedded broker at (\S+);", process.stderr.readline())
+        decision = asyncio.run(decided(found[1].decode()))
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate()
+    finally:
+        watchdog.cancel()
+        process.kill()
+    assert decision["reject"] == {"guard": "shouting", "status": 429, "reason": "later"}
+    assert process.returncode == 0, err.decode()
+    stopped = [json.loads(line) for line in err.splitlines() if b'"stopped"' in line]
+    assert [(one["taken"], one["decided"]) for one in stopped] == [(1, 1)]
+    assert out == b""
+
+
+def test_a_missing_model_is_said_at_start(clean: Path, tmp_path: Path) -> None:
+    (clean.parent / "routec.toml").write_text("[observability]\nmetrics = false\n")
+    empty = {**os.environ, "ROUTEC_CACHE": str(tmp_path / "nothing")}
+    process = start("run", str(clean), "--embedded", env=empty)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, b"")
+    assert b"error: the embedding model is not installed" in err
+    assert b"= help: run `routec models install minilm`" in err
+    assert b"Traceback" not in err
+
+
+def test_an_unreachable_cluster_is_said_by_every_worker(light: Path) -> None:
+    (light.parent / "routec.toml").write_text(
+        "[kafka]\nconnect_timeout = 0.2\n[observability]\nport = 0\nlog_level = 'error'\n"
+    )
+    process = start("run", str(light), "--bootstrap", "127.0.0.1:1", "--workers", "2")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, b"")
+    assert err.count(b"error: cannot reach Kafka at `127.0.0.1:1`") >= 1
+    assert b"Traceback" not in err
+
+
+def test_a_policy_with_errors_does_not_start(routec: Run, tmp_path: Path) -> None:
+    path = tmp_path / "p.route"
+    path.write_text("default route general { to nobody }")
+    result = routec("run", path, "--embedded")
+    assert result.status == 1
+    assert "error[RC101]: unknown model or pool `nobody`" in result.err
