@@ -27,6 +27,7 @@ class _Needle:
     length: int
     as_word: frozenset[str]
     anywhere: frozenset[str]
+    in_one_line: bool
     open_before: bool
     open_after: bool
 
@@ -46,32 +47,31 @@ class KeywordIndex:
 
     def found(self, text: str) -> set[str]:
         """Return the keywords that are true of a normalised text."""
-        found: set[str] = set()
-        if self._folded is not None:
-            found |= _hits(self._folded, collapse(fold(text)), True)
-        if self._plain is not None:
-            found |= _hits(self._plain, collapse(text), True)
-        return found
+        found: dict[str, bool] = {}
+        _search(self._folded, collapse(fold(text)), True, found)
+        _search(self._plain, collapse(text), True, found)
+        return set(found)
 
-    def forced(self, definition: p.Keyword, needle: str) -> set[str]:
+    def forced(self, definition: p.Keyword, needle: str) -> dict[str, bool]:
         """Return the keywords that are true of every text in which a phrase is found.
 
         Args:
             definition: whose phrase it is.
             needle: the phrase, in the form in which it is looked for.
+
+        Returns:
+            For each keyword whether one of its phrases without white space does it.
         """
         whole = definition.match == "word"
-        found: set[str] = set()
+        found: dict[str, bool] = {}
         if definition.case_sensitive:
-            if self._plain is not None:
-                found |= _hits(self._plain, needle, whole)
-            if self._folded is not None and (whole or keeps_its_form(needle)):
-                found |= _hits(self._folded, collapse(fold(needle)), whole)
+            _search(self._plain, needle, whole, found)
+            if whole or keeps_its_form(needle):
+                _search(self._folded, collapse(fold(needle)), whole, found)
         else:
-            if self._folded is not None:
-                found |= _hits(self._folded, needle, whole)
-            if self._plain is not None and all(map(_is_caseless, needle)):
-                found |= _hits(self._plain, needle, whole)
+            _search(self._folded, needle, whole, found)
+            if all(map(_is_caseless, needle)):
+                _search(self._plain, needle, whole, found)
         return found
 
 
@@ -99,6 +99,7 @@ def _automaton(signals: Sequence[TextSignal], case_sensitive: bool) -> ahocorasi
                 len(needle),
                 frozenset(as_word.get(needle, ())),
                 frozenset(anywhere.get(needle, ())),
+                " " not in needle,
                 is_unspaced(needle[0]),
                 is_unspaced(needle[-1]),
             ),
@@ -107,27 +108,32 @@ def _automaton(signals: Sequence[TextSignal], case_sensitive: bool) -> ahocorasi
     return automaton
 
 
-def _hits(automaton: ahocorasick.Automaton, text: str, bounded: bool) -> set[str]:
-    """Keywords found in a text, which is all of it or stands somewhere in a longer one.
+def _search(
+    automaton: ahocorasick.Automaton | None, text: str, bounded: bool, found: dict[str, bool]
+) -> None:
+    """Add the keywords found in a text, which is all of it or stands somewhere in a longer one.
 
     Args:
         automaton: of needles in the form of the text.
         text: collapsed.
         bounded: whether no word goes on beyond the ends of `text`, or its letters there
             are of a script that needs no such boundary.
+        found: keywords, and whether a needle without white space was found.
     """
-    found: set[str] = set()
+    if automaton is None:
+        return
     needle: _Needle
     for last, needle in automaton.iter(text):
-        found |= needle.anywhere
-        if not needle.as_word or needle.as_word <= found:
-            continue
         start, end = last + 1 - needle.length, last + 1
-        before = needle.open_before or (not extends_word(text[start - 1]) if start else bounded)
-        after = needle.open_after or (not extends_word(text[end]) if end < len(text) else bounded)
-        if before and after:
-            found |= needle.as_word
-    return found
+        names = needle.anywhere
+        if needle.as_word:
+            before = needle.open_before or (not extends_word(text[start - 1]) if start else bounded)
+            if before and (
+                needle.open_after or (not extends_word(text[end]) if end < len(text) else bounded)
+            ):
+                names = names | needle.as_word
+        for name in names:
+            found[name] = found.get(name, False) or needle.in_one_line
 
 
 def smallest_cover(

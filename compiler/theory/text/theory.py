@@ -106,8 +106,9 @@ class TextTheory:
             signal.name: tuple(
                 frozenset(
                     other
-                    for other in index.forced(signal.definition, needle)
-                    if other != signal.name and self._reaches(signal, needle, self._signals[other])
+                    for other, in_one_line in index.forced(signal.definition, needle).items()
+                    if other != signal.name
+                    and self._reaches(signal, self._signals[other], in_one_line)
                 )
                 for needle in needles(signal.definition)
             )
@@ -185,10 +186,15 @@ class TextTheory:
                 false[self._signals[name].definition.scope].add(name)
         return _Question(true, {scope: frozenset(names) for scope, names in false.items()})
 
-    def _reaches(self, signal: TextSignal, needle: str, other: TextSignal) -> bool:
-        """Whether a keyword found where a phrase of `signal` is found is true in its own scope.
+    def _reaches(self, signal: TextSignal, other: TextSignal, in_one_line: bool) -> bool:
+        """Whether a keyword found inside a phrase of `signal` is true in its own scope.
 
         Only scopes and decoded views are looked at.
+
+        Args:
+            signal: true in its scope.
+            other: the keyword inside it.
+            in_one_line: whether what was found of `other` has no white space in it.
         """
         here, there = signal.definition.scope, other.definition.scope
         if signal.decoded:
@@ -197,9 +203,9 @@ class TextTheory:
             return True
         if here == "last_user":
             return there in ("all_user", "all")
-        # A phrase may lie across two messages of the user between which, in the text
-        # of all messages, another one stands.
-        return there == "all" and " " not in needle
+        # What was found may lie across two messages of the user between which, in the
+        # text of all messages, another one stands.
+        return there == "all" and in_one_line
 
     def _forced_conflict(self, name: str, question: _Question) -> Impossible | None:
         phrases = self._forced.get(name)
@@ -258,6 +264,9 @@ class TextTheory:
         if scope == "last_user":
             for wider in ("all_user", "all"):
                 found.update(n for n in question.false[wider] if self._traits[n].stable)
+        elif scope != "all":
+            # No message holds a match, so no line of the scope does.
+            found.update(n for n in question.false["all"] if self._traits[n].one_line)
         return frozenset(found)
 
     # How a conversation is put together.
