@@ -101,6 +101,7 @@ class Diagnostic:
         fix: an edit that would mend it.
         verdict: how sure we are.
         witness: a request that shows it, in the JSON shape of the contract.
+        level: severity where it is not the rule's, as of what the policy itself demands.
     """
 
     rule: Rule
@@ -112,6 +113,7 @@ class Diagnostic:
     fix: Fix | None = None
     verdict: Verdict = Verdict.PROVED
     witness: Mapping[str, Any] | None = None
+    level: Severity | None = None
 
     @property
     def code(self) -> str:
@@ -120,5 +122,5 @@ class Diagnostic:
 
     @property
     def severity(self) -> Severity:
-        """The rule's severity."""
-        return self.rule.severity
+        """How bad it is: the rule's severity, unless this finding states its own."""
+        return self.level or self.rule.severity
