@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from routec.compiler import policy as p
 from routec.compiler.analysis.subject import Subject, conditions_of
 from routec.compiler.analysis.witness import Witness, Witnesses, as_json
-from routec.compiler.expr import Expr
+from routec.compiler.expr import And, Const, Expr, Not, Or
 from routec.compiler.interpreter import Decision, evaluate
 from routec.compiler.theory.solver import Budget, Model, Theory
 from routec.compiler.theory.texts import Texts
+from routec.compiler.types import Value
 from routec.dsl.diagnostic import Diagnostic, Rule, Verdict
 from routec.dsl.source import Source, Span
 
@@ -42,7 +43,7 @@ class Analysis:
 
     def holds(self, condition: Expr, witness: Witness) -> bool:
         """Whether a condition holds of a witness, as the reference interpreter evaluates it."""
-        return evaluate(condition, self.witnesses.values(witness))
+        return holds(condition, self.witnesses.values(witness))
 
     def show(
         self, model: Model, shows: Callable[[Witness], bool]
@@ -74,6 +75,42 @@ class Analysis:
         )
 
 
+def holds(condition: Expr, values: Mapping[str, Value]) -> bool:
+    """Whether a condition holds; joined conditions nest too deeply for the interpreter's recursion.
+
+    Atoms are left to the interpreter.
+    """
+    known: dict[Expr, bool] = {}
+    stack = [condition]
+    while stack:
+        top = stack[-1]
+        if top in known:
+            stack.pop()
+            continue
+        parts: tuple[Expr, ...] = ()
+        if isinstance(top, Not):
+            parts = (top.operand,)
+        elif isinstance(top, And | Or):
+            parts = top.operands
+        waiting = [part for part in parts if part not in known]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        stack.pop()
+        match top:
+            case Const(value=value):
+                known[top] = value
+            case Not(operand=operand):
+                known[top] = not known[operand]
+            case And(operands=operands):
+                known[top] = all(known[o] for o in operands)
+            case Or(operands=operands):
+                known[top] = any(known[o] for o in operands)
+            case _:
+                known[top] = evaluate(top, values)
+    return known[condition]
+
+
 def outcome(decision: Decision) -> Mapping[str, Any]:
     """A decision's outcome in the shape of a witness."""
     if decision.outcome == "reject":
@@ -82,12 +119,34 @@ def outcome(decision: Decision) -> Mapping[str, Any]:
 
 
 def open_analysis(
-    policy: p.Policy, sources: Mapping[str, Source], budget: Budget | None = None
+    policy: p.Policy,
+    sources: Mapping[str, Source],
+    budget: Budget | None = None,
+    conditions: Sequence[Expr] = (),
+    signals: Mapping[str, p.Signal] | None = None,
 ) -> Analysis:
-    """Prepare a policy without errors for analysis."""
-    theory = Theory(policy.signals, conditions_of(policy), budget=budget)
+    """Prepare a policy without errors for analysis.
+
+    Args:
+        policy: the policy.
+        sources: its files by name.
+        budget: effort; ``None`` for the default.
+        conditions: what will be asked about beside the policy's own conditions.
+        signals: signals that those read and the policy does not declare; derived ones only.
+    """
+    theory = Theory(
+        {**policy.signals, **(signals or {})}, [*conditions_of(policy), *conditions], budget=budget
+    )
     texts = Texts(theory.encoding, policy.signals.values())
     theory.watch((texts,))
     subject = Subject(policy, theory)
     subject.prepare()
     return Analysis(policy, subject, Witnesses(policy, theory.encoding, texts), sources)
+
+
+def further(
+    analysis: Analysis, conditions: Sequence[Expr], signals: Mapping[str, p.Signal] | None = None
+) -> Analysis:
+    """The same policy with a theory of its own that further conditions can be asked of."""
+    budget = analysis.subject.theory.budget
+    return open_analysis(analysis.policy, analysis.sources, budget, conditions, signals)
