@@ -42,7 +42,11 @@ def run_fleet(program: g.Program, config: Config, count: int) -> int:
         for number in range(count)
     ]
 
+    told = False
+
     def forward(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
         for worker in workers:
             if worker.is_alive() and worker.pid is not None:
                 os.kill(worker.pid, number)
@@ -53,7 +57,12 @@ def run_fleet(program: g.Program, config: Config, count: int) -> int:
             worker.start()
         print(f"{count} workers: {', '.join(str(w.pid) for w in workers)}", file=sys.stderr)
         wait([worker.sentinel for worker in workers])
-        _end(workers, config.runtime.drain_timeout + _GRACE)
+        if not told:
+            for worker in workers:
+                worker.terminate()
+        deadline = time.monotonic() + config.runtime.drain_timeout + _GRACE
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
     finally:
         for worker in workers:
             if worker.pid is not None and worker.is_alive():
@@ -62,15 +71,6 @@ def run_fleet(program: g.Program, config: Config, count: int) -> int:
             signal.signal(one, handler)
     codes = [worker.exitcode or 0 for worker in workers]
     return max(exits.UNABLE if code < 0 else code for code in codes)
-
-
-def _end(workers: list[BaseProcess], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for worker in workers:
-        if worker.is_alive():
-            worker.terminate()
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
 
 
 def _own(config: Config, number: int) -> Config:
