@@ -77,7 +77,7 @@ def numbered(count: int, start: int = 0) -> list[tuple[int, bytes]]:
     return [(n % PARTITIONS, json.dumps({"n": n}).encode()) for n in range(start, start + count)]
 
 
-async def read_all(config: Config, topic: str) -> list[Any]:
+async def read_all(config: Config, topic: str, count: int = PARTITIONS) -> list[Any]:
     """Every record of a topic, in order in each partition."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=config.kafka.bootstrap,
@@ -86,7 +86,7 @@ async def read_all(config: Config, topic: str) -> list[Any]:
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        partitions = [TopicPartition(topic, number) for number in range(count)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         found: list[Any] = []
@@ -98,7 +98,7 @@ async def read_all(config: Config, topic: str) -> list[Any]:
     return found
 
 
-async def committed(config: Config) -> dict[int, int]:
+async def committed(config: Config, count: int = PARTITIONS) -> dict[int, int]:
     """The group's committed offset of each partition of the requests topic, 0 if none."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=config.kafka.bootstrap,
@@ -107,7 +107,7 @@ async def committed(config: Config) -> dict[int, int]:
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(config.topics.requests, n) for n in range(PARTITIONS)]
+        partitions = [TopicPartition(config.topics.requests, n) for n in range(count)]
         return {one.partition: await consumer.committed(one) or 0 for one in partitions}
     finally:
         await consumer.stop()
