@@ -22,6 +22,7 @@ from routec.compiler.rules import (
     unknown_name,
     unknown_option,
     unreachable_route,
+    unused_suppression,
 )
 from routec.dsl import syntax_error
 from routec.dsl.diagnostic import Rule
@@ -47,6 +48,7 @@ RULES: tuple[Rule, ...] = (
     empty_band.RULE,
     dead_subcondition.RULE,
     test_failed.RULE,
+    unused_suppression.RULE,
 )
 """All rules, in order of their codes."""
 
