@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 
 from routec.compiler.theory.text.charset import Ranges, holds, ranges, white_space, word_extenders
 from routec.compiler.theory.text.machine import Machine
 from routec.compiler.theory.text.normal import extends_word, fold, is_mark, normalise
 
-_READABLE = "abcdefghijklmnopqrstuvwxyz 0123456789.,:;!?-_'\"()/+=@#$%&*"
+_READABLE = (
+    "abcdefghijklmnopqrstuvwxyz 0123456789.,:;!?-_'\"()/+=@#$%&*ABCDEFGHIJKLMNOPQRSTUVWXYZéñ"
+)
 _RANK = {character: rank for rank, character in enumerate(_READABLE)}
 
 # One of each kind of character beyond ASCII: part of words, not part of them, white space.
@@ -74,10 +76,9 @@ def symbols(machines: Sequence[Machine]) -> tuple[str, ...]:
     return tuple(sorted(found, key=_order))
 
 
-def _order(symbol: str) -> tuple[int, bool, str]:
-    first = symbol[0]
-    rank = _RANK.get(first, len(_READABLE) + (not first.isalnum()) + 2 * (first > "\x7f"))
-    return rank, is_mark(first), symbol
+def _order(symbol: str) -> tuple[bool, int, bool, str]:
+    rank = _RANK.get(symbol[0], len(_READABLE) + (not symbol.isalnum()))
+    return len(symbol) > 1, rank, is_mark(symbol[0]), symbol
 
 
 def _candidates(sets: list[Ranges], looked_for: set[str], kinds: bool) -> Iterable[str]:
@@ -97,14 +98,10 @@ def _candidates(sets: list[Ranges], looked_for: set[str], kinds: bool) -> Iterab
         if len(beyond) > 50 or any(low < high and (low, high) != _BEYOND for low, high in beyond):
             wide.append(beyond)
         single.update(chr(low) for low, high in beyond if low == high)
-    if wide:
-        cells = [*wide, *(((ord(c), ord(c)),) for c in single)]
-        if kinds:
-            cells.append(word_extenders())
-        cells.append(white_space())
-        yield from _cells(cells)
-        return
     yield from (c for c in single if normalise(c) == c)
+    if wide:
+        yield from _of_cells(_cells(tuple(sorted(wide)), kinds), single)
+        return
     for stand_ins in _STAND_INS:
         yield from islice((c for c in stand_ins if c not in single), 1)
 
@@ -112,8 +109,10 @@ def _candidates(sets: list[Ranges], looked_for: set[str], kinds: bool) -> Iterab
 _BEYOND = (0x80, 0x10FFFF)
 
 
-def _cells(sets: list[Ranges]) -> Iterable[str]:
-    """One normal character of each cell that the sets cut the code points beyond ASCII into."""
+@lru_cache(maxsize=256)
+def _cells(sets: tuple[Ranges, ...], kinds: bool) -> tuple[Ranges, ...]:
+    """The cells that the sets, and the kinds of keywords, cut the code points beyond ASCII into."""
+    sets = (*sets, white_space(), *((word_extenders(),) if kinds else ()))
     cuts = {0x80, 0xD800, 0xE000}
     for of in sets:
         for low, high in of:
@@ -122,18 +121,24 @@ def _cells(sets: list[Ranges]) -> Iterable[str]:
     cells: dict[tuple[bool, ...], list[tuple[int, int]]] = {}
     for low, after in zip(edges, [*edges[1:], 0x110000], strict=True):
         if low != 0xD800:
-            cells.setdefault(tuple(holds(of, low) for of in sets), []).append((low, after))
-    for spans in cells.values():
-        found = [c for span in spans if (c := _normal_character(*span)) is not None]
-        if found:
-            yield min(found, key=lambda c: (normalise("a" + c) != "a" + c, _order(c)))
+            cells.setdefault(tuple(holds(of, low) for of in sets), []).append((low, after - 1))
+    return tuple(map(tuple, cells.values()))
 
 
-def _normal_character(low: int, after: int) -> str | None:
+def _of_cells(cells: Iterable[Ranges], single: set[str]) -> Iterable[str]:
+    """One normal character of each cell, other than the single ones; of an empty cell none."""
+    for spans in cells:
+        found = (c for span in spans if (c := _normal_character(*span, single)) is not None)
+        few = list(islice(found, 8))
+        if few:
+            yield min(few, key=lambda c: (normalise("a" + c) != "a" + c, _order(c)))
+
+
+def _normal_character(low: int, high: int, single: set[str]) -> str | None:
     first = None
-    for code in range(low, after):
+    for code in range(low, high + 1):
         character = chr(code)
-        if normalise(character) == character:
+        if character not in single and normalise(character) == character:
             if unicodedata.category(character)[0] in "LNPS":
                 return character
             first = first or character

@@ -7,6 +7,8 @@ itself is asked which characters of Unicode a class holds, so the two cannot dif
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from bisect import bisect_right
 from functools import cache
 
@@ -70,23 +72,40 @@ def asked_of_re2(source: str, flags: str) -> Ranges:
     options = re2.Options()
     options.log_errors = False
     group = f"(?{flags}:{source})+" if flags else f"(?:{source})+"
+    data = _unicode()
     found: list[tuple[int, int]] = []
-    for hit in re2.compile(group, options).finditer(_unicode()):
-        text = hit.group().decode()
-        found.append((ord(text[0]), ord(text[-1])))
+    for hit in re2.compile(group, options).finditer(data):
+        start, end = hit.span()
+        last = end - 1
+        while data[last] & 0xC0 == 0x80:
+            last -= 1
+        found.append((_first(data, start), _first(data, last)))
     # A run may bridge the surrogates, which no text holds anyway.
     return ranges(*found)
 
 
+def _first(data: bytes, at: int) -> int:
+    """The code point whose bytes begin at a place."""
+    lead = data[at]
+    length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    return ord(data[at : at + length].decode())
+
+
 @cache
 def _unicode() -> bytes:
-    return "".join(map(chr, (*range(0xD800), *range(0xE000, LAST + 1)))).encode()
+    return _characters(range(0xD800)).encode() + _characters(range(0xE000, LAST + 1)).encode()
+
+
+def _characters(codes: range) -> str:
+    """All characters of a range, quickly."""
+    words = array("I", codes)
+    return words.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
 
 
 @cache
 def word_extenders() -> Ranges:
     """Return the characters that make a hit beside them part of a longer word."""
-    text = "".join(map(chr, range(LAST + 1)))
+    text = _characters(range(LAST + 1))
     words = [(m.start(), m.end() - 1) for m in re.finditer(r"\w+", text)]
     plain = complement(ranges(*words))
     marks = [

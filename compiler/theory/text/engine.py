@@ -17,7 +17,7 @@ from routec.compiler.theory.text.machine import Machine, build
 from routec.compiler.theory.text.matcher import search
 from routec.compiler.theory.text.normal import normalise
 from routec.compiler.theory.text.pattern import Unsupported
-from routec.compiler.theory.text.search import Exhausted, shortest
+from routec.compiler.theory.text.search import Exhausted, Meter, shortest
 from routec.compiler.theory.text.signals import Budget, TextSignal
 
 
@@ -58,11 +58,12 @@ class Engine:
     __slots__ = (
         "_budget",
         "_index",
-        "_known",
+        "_left",
         "_machines",
         "_patterns",
         "_rank",
         "_signals",
+        "_texts",
         "_true",
     )
 
@@ -77,7 +78,8 @@ class Engine:
             if isinstance(signal.definition, p.Regex)
         ]
         self._machines: dict[str, Machine | Unknown] = {}
-        self._known: dict[tuple[frozenset[str], frozenset[str]], Found] = {}
+        self._texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str | Unknown | None] = {}
+        self._left = budget.total
         self._true: dict[str, frozenset[str]] = {}
 
     def true_of(self, text: str) -> frozenset[str]:
@@ -98,13 +100,7 @@ class Engine:
             true: signals that must be true of it.
             false: signals that must not.
         """
-        key = (frozenset(true), false)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self._find(sorted(key[0], key=self._rank.__getitem__), false)
-        return known
-
-    def _find(self, true: list[str], false: frozenset[str]) -> Found:
+        true = sorted(true, key=self._rank.__getitem__)
         taken: list[str] = []
         while True:
             text = self._shortest(true, taken)
@@ -131,20 +127,29 @@ class Engine:
         return Clash(tuple(true), tuple(sorted(false, key=self._rank.__getitem__)))
 
     def _shortest(self, true: Sequence[str], false: Sequence[str]) -> str | Unknown | None:
+        key = (tuple(true), tuple(false))
+        if key not in self._texts:
+            self._texts[key] = self._search(*key)
+        return self._texts[key]
+
+    def _search(self, true: tuple[str, ...], false: tuple[str, ...]) -> str | Unknown | None:
         machines: list[Machine] = []
         for name in (*true, *false):
             machine = self.machine(name)
             if isinstance(machine, Unknown):
                 return machine
             machines.append(machine)
+        allowed = min(self._budget.steps, self._left)
+        meter = Meter(allowed)
         try:
-            return shortest(machines[: len(true)], machines[len(true) :], self._budget.steps)
+            return shortest(machines[: len(true)], machines[len(true) :], meter)
         except Unsupported as reason:
             return Unknown(f"one of {_listed((*true, *false))} is too complex: {reason}")
         except Exhausted:
-            return Unknown(
-                f"{_listed((*true, *false))} together took more than {self._budget.steps:,} steps"
-            )
+            names = _listed((*true, *false))
+            return Unknown(f"{names} took more than {allowed:,} steps of automata")
+        finally:
+            self._left -= allowed - max(meter.left, 0)
 
     def machine(self, name: str) -> Machine | Unknown:
         """The automaton of a signal, built once."""

@@ -52,6 +52,21 @@ _LOOKS_AT = {
 }
 """What each condition needs to know of the character before it."""
 
+_SEES = {
+    Edge.TEXT_START: 0,
+    Edge.TEXT_END: 0,
+    Edge.LINE_START: _NEWLINE,
+    Edge.LINE_END: _NEWLINE,
+    Edge.WORD: _ASCII_WORD,
+    Edge.NO_WORD: _ASCII_WORD,
+    Edge.NO_WORD_BEFORE: _EXTENDS,
+    Edge.NO_WORD_AFTER: _EXTENDS,
+}
+"""What each condition needs to know of characters on either side."""
+
+_AT_END = -1
+"""Stands for the end of the text among the classes of characters."""
+
 View = Literal["plain", "folded"]
 """Whether an automaton reads a normalised text or its case-folded form."""
 
@@ -141,52 +156,77 @@ class Machine:
         view: likewise.
         sets: the character sets that it tells apart.
         sees_words: whether Unicode word characters matter to it.
+        visits: nodes visited so far, the measure of work done.
 
     Raises:
         Unsupported: it needs more nodes.
     """
 
     __slots__ = (
+        "_class_of",
+        "_classes",
+        "_examples",
         "_index",
         "_inside",
         "_known",
         "_looks_at",
         "_program",
+        "_sees",
         "_start",
         "_steps",
         "sees_words",
         "sets",
         "view",
+        "visits",
     )
 
     def __init__(self, tree: Node, view: View, limit: int) -> None:
         self.view: View = view
+        self.visits = 0
         self._program = _Program(limit)
         self._start = self._program.build(tree, 0)
-        self.sets = frozenset(of for of in self._program.reads if of is not None)
+        sets = {of for of in self._program.reads if of is not None}
         edges = {edge for edge in self._program.edges if edge is not None}
         self._looks_at = 0
+        self._sees = 0
         for edge in edges:
             self._looks_at |= _LOOKS_AT[edge]
+            self._sees |= _SEES[edge]
         self.sees_words = not edges.isdisjoint((Edge.NO_WORD_BEFORE, Edge.NO_WORD_AFTER))
         if edges & {Edge.WORD, Edge.NO_WORD}:
-            self.sets |= {ASCII_WORD}
+            sets |= {ASCII_WORD}
         if edges & {Edge.LINE_START, Edge.LINE_END}:
-            self.sets |= {((10, 10),)}
+            sets |= {((10, 10),)}
         if Edge.NO_WORD in edges:
             # It also holds between the bytes of one character.
-            self.sets |= {((0, 0x7F),)}
+            sets |= {((0, 0x7F),)}
+        self.sets: frozenset[Ranges] = frozenset(sets)
         self._known: list[tuple[frozenset[int], int]] = [(frozenset((self._start,)), _END)]
         self._index: dict[tuple[frozenset[int], int], int] = {self._known[0]: 0}
-        self._steps: list[dict[str, int]] = [{}]
+        self._steps: list[dict[int, int]] = [{}]
+        self._class_of: dict[str, int] = {}
+        self._classes: dict[tuple[tuple[bool, ...], int], int] = {}
+        self._examples: list[str] = []
         self._inside = Edge.NO_WORD in edges and 0 in self._closure({self._start}, 0, 0)
 
-    def step(self, state: int, character: str) -> int:
+    def classify(self, character: str) -> int:
+        """Return the class of a character: those of one class move the automaton alike."""
+        found = self._class_of.get(character)
+        if found is None:
+            code = ord(character)
+            sign = tuple(holds(of, code) for of in self.sets), _kind(character) & self._sees
+            found = self._classes.setdefault(sign, len(self._classes))
+            if found == len(self._examples):
+                self._examples.append(character)
+            self._class_of[character] = found
+        return found
+
+    def step(self, state: int, kind: int) -> int:
         """Return the state after one more character.
 
         Args:
             state: 0 at the start of a text; `MATCHED` stays `MATCHED`.
-            character: of this machine's view.
+            kind: the character's class.
 
         Raises:
             Unsupported: there are more than `MAX_STATES` states.
@@ -194,9 +234,9 @@ class Machine:
         if state == MATCHED:
             return MATCHED
         steps = self._steps[state]
-        found = steps.get(character)
+        found = steps.get(kind)
         if found is None:
-            found = steps[character] = self._advance(state, character)
+            found = steps[kind] = self._advance(state, self._examples[kind])
         return found
 
     def ends(self, state: int) -> bool:
@@ -204,10 +244,10 @@ class Machine:
         if state == MATCHED:
             return True
         steps = self._steps[state]
-        found = steps.get("")
+        found = steps.get(_AT_END)
         if found is None:
             nodes, before = self._known[state]
-            found = steps[""] = 0 in self._closure(nodes, before, _END)
+            found = steps[_AT_END] = 0 in self._closure(nodes, before, _END)
         return bool(found)
 
     def _advance(self, state: int, character: str) -> int:
@@ -250,6 +290,7 @@ class Machine:
                 if following not in seen:
                     seen.add(following)
                     stack.append(following)
+        self.visits += len(seen)
         return seen
 
 

@@ -33,11 +33,13 @@ class Budget:
     """How much work a question may cost; counted, so that answers do not depend on the clock.
 
     Attributes:
-        steps: most steps of automata in one search (some 2 million a second).
+        steps: most steps of automata in one search; about a million take a second.
+        total: most steps in all searches of one theory.
         nodes: most nodes of one pattern's automaton.
     """
 
-    steps: int = 200_000
+    steps: int = 300_000
+    total: int = 20_000_000
     nodes: int = 4_000
 
 

@@ -40,6 +40,9 @@ from routec.compiler.theory.text.signals import (
 Implication = tuple[Literal, Literal]
 """Where the first holds the second does."""
 
+MAX_COMPARED = 200
+"""Most pairs with a regex that `implications` compares."""
+
 _SEPARATORS = (" ", ", ", "\n", ". ", " - ", " / ", " x ", "; ", "\n\n")
 
 # The places of a conversation, in order: role, and the scopes that read it.
@@ -121,26 +124,53 @@ class TextTheory:
 
         ``((a, True), (b, True))`` says that `a` implies `b`. A signal that is always true
         is ``((a, False), (a, True))``, one that never is ``((a, True), (a, False))``: as
-        clauses, both are units. Keywords are compared with keywords completely (up to
-        foldings that no phrase shows); of regexes only the constant ones are found here,
-        since `check` finds the rest when it matters.
+        clauses, both are units. Keywords are compared with keywords by their phrases, which
+        finds all but implications that hang on odd foldings; a regex is compared with what
+        is true of all samples of the other, `MAX_COMPARED` times at most. What is not
+        found here `check` finds when it matters.
         """
         found: list[Implication] = []
         for name, phrases in self._forced.items():
-            implied = frozenset.intersection(*phrases)
-            found += [
-                ((name, True), (other, True))
-                for other in sorted(implied, key=self._rank.get)  # type: ignore[arg-type]
-            ]
+            implied = sorted(frozenset.intersection(*phrases), key=self._rank.__getitem__)
+            found += [((name, True), (other, True)) for other in implied]
+        constant: set[str] = set()
         for name, signal in self._signals.items():
             if isinstance(signal.definition, p.Regex):
-                if isinstance(self._engine.find([name], frozenset()), Clash):
+                if self._never([name], []):
                     found.append(((name, True), (name, False)))
-                elif name in self._engine.true_of("") and isinstance(
-                    self._engine.find([], frozenset((name,))), Clash
-                ):
+                    constant.add(name)
+                elif name in self._engine.true_of("") and self._never([], [name]):
                     found.append(((name, False), (name, True)))
+                    constant.add(name)
+        likely = [pair for pair in self._likely() if constant.isdisjoint(pair)]
+        found += [
+            ((name, True), (other, True))
+            for name, other in likely[:MAX_COMPARED]
+            if self._never([name], [other])
+        ]
         return found
+
+    def _never(self, true: list[str], false: list[str]) -> bool:
+        return isinstance(self._engine.find(true, frozenset(false)), Clash)
+
+    def _likely(self) -> Iterator[tuple[str, str]]:
+        """Pairs, one of them a regex, the second of which is true of all samples of the first."""
+        for name, signal in self._signals.items():
+            held = [self._engine.true_of(text) for text in self._samples(name)]
+            if not held:
+                continue
+            for other in sorted(frozenset.intersection(*held) - {name}, key=self._rank.__getitem__):
+                definition = self._signals[other].definition
+                pair = (signal.definition, definition)
+                if not any(isinstance(of, p.Regex) for of in pair):
+                    continue
+                scopes = (signal.definition.scope, definition.scope)
+                wider = scopes[0] == "last_user" and scopes[1] in ("all_user", "all")
+                if scopes[0] == scopes[1]:
+                    if self._signals[other].decoded or not signal.decoded:
+                        yield name, other
+                elif wider and self._traits[other].stable and not signal.decoded:
+                    yield name, other
 
     def check(self, assignment: Mapping[str, bool]) -> Answer:
         """Say whether the signals can have these values together.

@@ -44,7 +44,7 @@ READ = st.text("abkKsS_1 \n\t.é\u0301ÉßüλΛ日A-]", max_size=6)
 def read(machine: Machine, text: str) -> bool:
     state = 0
     for character in fold(text) if machine.view == "folded" else text:
-        state = machine.step(state, character)
+        state = machine.step(state, machine.classify(character))
     return machine.ends(state)
 
 
@@ -133,6 +133,6 @@ def _moved(machines: list[Machine], states: list[int], symbol: str) -> list[int]
     moved: list[int] = []
     for machine, state in zip(machines, states, strict=True):
         for character in fold(symbol) if machine.view == "folded" else symbol:
-            state = machine.step(state, character)
+            state = machine.step(state, machine.classify(character))
         moved.append(state)
     return moved
