@@ -164,11 +164,12 @@ class Signals:
             await known.add(text for group in (*texts, also) for text in group)
         except Exception as error:
             _complain("embedder", error)
-            for work, at in needs:
-                self._fail(at, [work], "error")
-            return
         served: dict[int, int] = {}
         for (work, at), group in zip(needs, texts, strict=True):
+            # Some need no vector: they must not fail with the others of their batch.
+            if any(known.get(text) is None for text in group):
+                self._fail(at, [work], "error")
+                continue
             try:
                 work.learn(at, self._similarities.value(self._signals[at], group, known))
             except Exception as error:
