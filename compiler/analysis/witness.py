@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from routec.compiler import policy as p
+from routec.compiler.analysis.supposing import roomy, runnable
 from routec.compiler.interpreter import Circumstances, Decision, Request, all_values, decide
 from routec.compiler.theory.encoding import Encoding, Key, Number
 from routec.compiler.theory.solver import Messages, Model
@@ -47,6 +48,8 @@ class Witnesses:
 
     def __init__(self, policy: p.Policy, encoding: Encoding, texts: Texts) -> None:
         self._policy = policy
+        self._runnable = runnable(policy)
+        self._roomy = roomy(policy)
         self._encoding = encoding
         self._texts = texts
         self._text_signals = [
@@ -62,7 +65,11 @@ class Witnesses:
 
     def decide(self, witness: Witness, circumstances: Circumstances | None = None) -> Decision:
         """What the reference interpreter decides about a witness."""
-        return decide(self._policy, witness.request(), witness.signals, circumstances)
+        return decide(self._runnable, witness.request(), witness.signals, circumstances)
+
+    def route(self, witness: Witness) -> Decision:
+        """What is decided of it by conditions alone, as if every model could hold it."""
+        return decide(self._roomy, witness.request(), witness.signals)
 
     def values(self, witness: Witness) -> dict[str, Value]:
         """Every value of a witness, derived ones included."""
