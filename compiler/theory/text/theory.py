@@ -45,6 +45,9 @@ MAX_COMPARED = 200
 
 _SEPARATORS = (" ", ", ", "\n", ". ", " - ", " / ", " x ", "; ", "\n\n")
 
+_FILLING = "ok"
+"""Stands where some message must be, but any would do."""
+
 # The places of a conversation, in order: role, and the scopes that read it.
 _ROLES = {"system": "system", "earlier": "user", "assistant": "assistant", "last": "user"}
 _READ_BY = {
@@ -196,6 +199,10 @@ class TextTheory:
                 reasons.append(found.reason)
         if answer := self._conversation(question, exact=True):
             return answer
+        if not all(self._traits[name].stable for name in assignment) and (
+            answer := self._conversation(question, exact=True, apart=True)
+        ):
+            return answer
         for true, false in self._joint_texts(question):
             found = self._engine.find(true, false)
             if isinstance(found, Clash):
@@ -301,12 +308,22 @@ class TextTheory:
 
     # How a conversation is put together.
 
-    def _conversation(self, question: _Question, exact: bool = False) -> Possible | None:
+    def _conversation(
+        self, question: _Question, exact: bool = False, apart: bool = False
+    ) -> Possible | None:
+        """Choose a text for each true signal, and join them.
+
+        Args:
+            question: what to make true and false.
+            exact: whether to ask automata where no sample will do.
+            apart: whether to put filling before the last user message, so that what is
+                anchored in the one is not in a wider scope.
+        """
         places: dict[str, dict[str, str]] = {place: {} for place in _ROLES}
         for name in question.true:
             if self._served(name, places):
                 continue
-            chosen = self._choose(name, question, exact)
+            chosen = self._choose(name, question, exact, apart)
             if chosen is None:
                 return None
             place, text = chosen
@@ -314,13 +331,20 @@ class TextTheory:
         self._drop_covered(places, question.true)
         for place in ("system", "last"):
             if not places[place]:
-                false = self._false_in(place, question)
+                false = self._false_in(place, question, apart)
                 if self._engine.true_of("") & false:
                     found = self._engine.find([], false)
                     if not isinstance(found, Sample):
                         return None
                     places[place][""] = found.text
-        return self._verified(places, question)
+        for filled in (("earlier",), ("system",), ("earlier", "system")) if apart else ((),):
+            more = {
+                place: texts or ({"": _FILLING} if place in filled else {})
+                for place, texts in places.items()
+            }
+            if answer := self._verified(more, question):
+                return answer
+        return None
 
     def _served(
         self, name: str, places: Mapping[str, Mapping[str, str]], without: str | None = None
@@ -335,11 +359,13 @@ class TextTheory:
             if owner != without
         )
 
-    def _choose(self, name: str, question: _Question, exact: bool) -> tuple[str, str] | None:
+    def _choose(
+        self, name: str, question: _Question, exact: bool, apart: bool = False
+    ) -> tuple[str, str] | None:
         """Where to make a signal true, and with which text."""
         scope = self._signals[name].definition.scope
         for place in _PLACES[scope]:
-            false = self._false_in(place, question)
+            false = self._false_in(place, question, apart)
             for text in self._samples(name):
                 held = self._engine.true_of(text)
                 if name in held and held.isdisjoint(false):
@@ -350,8 +376,17 @@ class TextTheory:
                     return place, found.text
         return None
 
-    def _false_in(self, place: str, question: _Question) -> frozenset[str]:
-        return frozenset().union(*(question.false[scope] for scope in _READ_BY[place]))
+    def _false_in(self, place: str, question: _Question, apart: bool) -> frozenset[str]:
+        """The false signals that a text at a place would make true."""
+        found: set[str] = set()
+        for scope in _READ_BY[place]:
+            own = scope == _READ_BY[place][0] and place != "earlier"
+            found.update(
+                name
+                for name in question.false[scope]
+                if own or not apart or self._traits[name].stable
+            )
+        return frozenset(found)
 
     def _drop_covered(self, places: Mapping[str, dict[str, str]], true: Sequence[str]) -> None:
         """Take out texts that no true signal needs beside the others."""

@@ -55,7 +55,7 @@ def read(machine: Machine, text: str) -> bool:
 @example("(?i)k|s", "", ["K", "S"])
 @example("a|(?i)b|c", "", ["A", "B", "C"])
 @example("(?:a|(?i)b)c", "", ["BC", "Bc", "A"])
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 def test_a_pattern_finds_what_re2_finds(pattern: str, flags: str, texts: list[str]) -> None:
     definition = p.Regex(pattern, flags, "all")
     try:
@@ -68,7 +68,7 @@ def test_a_pattern_finds_what_re2_finds(pattern: str, flags: str, texts: list[st
 
 
 @given(KEYWORDS, TEXTS, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_keyword_finds_what_the_matcher_finds(
     definition: p.Keyword, around: str, data: st.DataObject
 ) -> None:

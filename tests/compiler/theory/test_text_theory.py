@@ -245,6 +245,30 @@ def test_two_anchors_cannot_both_be_met() -> None:
     )
 
 
+def test_an_anchor_in_a_message_is_none_in_a_wider_scope() -> None:
+    signals = [regex("last", "^foo"), regex("users", "^foo", scope="all_user")]
+    answer = ask(signals, last=True, users=False)
+    assert answer == Possible((("user", "ok"), ("user", "foo")))
+    assert isinstance(ask(signals, last=False, users=True), Possible)
+
+
+def test_characters_beyond_ascii_are_tried() -> None:
+    foo = keyword("foo", "foo")
+    assert ask([regex("a", r"[^\x00-\x7f]")], a=True) == Possible((("user", "é"),))
+    for pattern in (r"^[^\x00-\x7f]foo", r"foo[^\x00-\x7f]$"):
+        signals = [foo, regex("r", pattern)]
+        assert isinstance(ask(signals, foo=True, r=True), Possible)
+        assert isinstance(ask(signals, foo=False, r=True), Possible)
+    # A white space that is neither ASCII nor rewritten by NFKC.
+    signals = [keyword("k", "pay now"), regex("r", r"\A[\x21-\x7f]+[^\x00-\x84][\x21-\x7f]+\z")]
+    assert ask(signals, k=True, r=True) == Possible((("user", "pay\x85now"),))
+
+
+def test_letters_that_fold_to_others_are_tried() -> None:
+    signals = [keyword("k", "masse"), regex("r", "s", "i")]
+    assert ask(signals, k=True, r=False) == Possible((("user", "maße"),))
+
+
 def test_an_impossible_regex_is_its_own_reason() -> None:
     assert ask([regex("a", "$b")], a=True) == Impossible((("a", True),))
     assert ask([regex("a", "b?")], a=False) == Impossible((("a", False),))
