@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -406,4 +406,4 @@ class Policy:
     promises: tuple[Promise, ...]
     cases: tuple[Case, ...]
     meanings: Mapping[ast.Expr, Expr]
-    syntax: tuple[ast.Module, ...]
+    syntax: tuple[ast.Module, ...] = field(repr=False)
