@@ -45,6 +45,16 @@ class Analysis:
         """Whether a condition holds of a witness, as the reference interpreter evaluates it."""
         return holds(condition, self.witnesses.values(witness))
 
+    def reached(self, route: p.Route, witness: Witness) -> bool:
+        """Whether no guard rejects a witness and no route of higher priority holds."""
+        decision = self.witnesses.decide(witness)
+        if decision.overflow:
+            return self.holds(self.subject.above(route), witness)
+        if decision.route is None:
+            return False
+        taken = next(r for r in self.policy.routes if r.name == decision.route)
+        return taken.default or (not route.default and taken.priority <= route.priority)
+
     def show(
         self, model: Model, shows: Callable[[Witness], bool]
     ) -> tuple[Witness, dict[str, Any]] | None:
@@ -81,33 +91,28 @@ def holds(condition: Expr, values: Mapping[str, Value]) -> bool:
     Atoms are left to the interpreter.
     """
     known: dict[Expr, bool] = {}
-    stack = [condition]
+    stack: list[tuple[Expr, int]] = [(condition, 0)]
     while stack:
-        top = stack[-1]
-        if top in known:
-            stack.pop()
-            continue
-        parts: tuple[Expr, ...] = ()
+        top, at = stack.pop()
         if isinstance(top, Not):
-            parts = (top.operand,)
+            if top.operand in known:
+                known[top] = not known[top.operand]
+            else:
+                stack += ((top, 0), (top.operand, 0))
         elif isinstance(top, And | Or):
+            settles = isinstance(top, Or)
+            # The last operands first: conditions grow at their end, the first one is the deep one.
             parts = top.operands
-        waiting = [part for part in parts if part not in known]
-        if waiting:
-            stack.extend(waiting)
-            continue
-        stack.pop()
-        match top:
-            case Const(value=value):
-                known[top] = value
-            case Not(operand=operand):
-                known[top] = not known[operand]
-            case And(operands=operands):
-                known[top] = all(known[o] for o in operands)
-            case Or(operands=operands):
-                known[top] = any(known[o] for o in operands)
-            case _:
-                known[top] = evaluate(top, values)
+            while at < len(parts) and known.get(parts[-1 - at]) is (not settles):
+                at += 1
+            if at == len(parts):
+                known[top] = not settles
+            elif parts[-1 - at] in known:
+                known[top] = settles
+            else:
+                stack += ((top, at), (parts[-1 - at], 0))
+        else:
+            known[top] = top.value if isinstance(top, Const) else evaluate(top, values)
     return known[condition]
 
 

@@ -25,6 +25,7 @@ class Conditioned:
         name: its name.
         condition: its condition.
         context: what is known of the requests that it is asked about.
+        route: the route whose condition it is; ``None`` for anything else.
         span: where it is declared.
     """
 
@@ -33,6 +34,7 @@ class Conditioned:
     condition: p.Condition
     context: Expr
     span: Span
+    route: p.Route | None = None
 
 
 def conditioned(analysis: Analysis) -> Iterator[Conditioned]:
@@ -54,7 +56,7 @@ def conditioned(analysis: Analysis) -> Iterator[Conditioned]:
     for route in policy.routes:
         if not route.default:
             above = subject.above(route)
-            yield Conditioned("route", route.name, route.when, above, route.span)
+            yield Conditioned("route", route.name, route.when, above, route.span, route)
 
 
 def impossible(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -115,83 +117,112 @@ def dead(analysis: Analysis) -> Iterator[Diagnostic]:
 
 def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
     subject = analysis.subject
-    whole = one.condition.expr
+    whole, syntax = one.condition.expr, one.condition.syntax
+    assert syntax is not None
     # Of a rule that never acts, or always, every part would be dead: other findings say so.
     for settled in (whole, subject.no(whole)):
-        if not isinstance(subject.possible(subject.both(one.context, settled)), Sat):
+        if not isinstance(subject.possible(one.context, settled), Sat):
             return
-    replaced: dict[ast.Expr, Expr] = {}
-    syntax = one.condition.syntax
-    assert syntax is not None
-    for part in _inner(syntax):
-        if any(_within(part.span, outer.span) for outer in replaced):
-            continue
-        for value in (True, False):
-            trial = {**replaced, part: subject.table.const(value)}
-            other = _rebuild(analysis, syntax, trial)
-            verdict = _same(analysis, one.context, whole, other)
-            if verdict is None:
+    gone: dict[ast.Expr, bool] = {}
+    doubted: set[ast.Expr] = set()
+    before = -1
+    # Leaving a part out can make others superfluous in turn.
+    while before != len(gone):
+        before = len(gone)
+        for part, beside in _inner(analysis, syntax, ()):
+            if part in doubted or any(_within(part.span, outer.span) for outer in gone):
                 continue
-            if isinstance(verdict, Unknown):
-                question = (
-                    f"whether `{analysis.written(part.span)}` matters in {one.what} `{one.name}`"
+            # The part decides only where all beside it let it: there it must be able to be both.
+            asked = [_without(analysis, other, holds, gone) for other, holds in beside]
+            meaning = _rebuild(analysis, part, gone)
+            for value, against in ((True, subject.no(meaning)), (False, meaning)):
+                answer = subject.possible(one.context, *asked, against)
+                if isinstance(answer, Sat):
+                    continue
+                if isinstance(answer, Unknown):
+                    doubted.add(part)
+                    yield _doubt(analysis, one, part, answer)
+                    break
+                gone[part] = value
+                finding = dead_subcondition.dead_subcondition(
+                    one.what, one.name, analysis.written(part.span), part.span, value
                 )
-                yield analysis.unknown(
-                    dead_subcondition.RULE, question, part.span, verdict.reason, one.name
-                )
+                yield _acting(analysis, finding, one)
                 break
-            replaced = trial
-            finding = dead_subcondition.dead_subcondition(
-                one.what, one.name, analysis.written(part.span), part.span, value
-            )
-            yield _with_example(analysis, finding, subject.both(one.context, whole))
-            break
 
 
-def _same(analysis: Analysis, context: Expr, one: Expr, other: Expr) -> Unsat | Unknown | None:
-    """`Unsat` where no request tells the two apart; ``None`` where some request does."""
-    subject = analysis.subject
-    if one is other:
-        return Unsat(())
-    for condition in (
-        subject.both(context, one, subject.no(other)),
-        subject.both(context, other, subject.no(one)),
-    ):
-        answer = subject.possible(condition)
-        if isinstance(answer, Sat):
-            return None
-        if isinstance(answer, Unknown):
-            return answer
-    return Unsat(())
+def _doubt(analysis: Analysis, one: Conditioned, part: ast.Expr, answer: Unknown) -> Diagnostic:
+    question = f"whether `{analysis.written(part.span)}` matters in {one.what} `{one.name}`"
+    return analysis.unknown(dead_subcondition.RULE, question, part.span, answer.reason, one.name)
 
 
-def _inner(syntax: ast.Expr) -> Iterator[ast.Expr]:
-    """The operands inside a condition: larger ones before their parts, later ones first."""
+def _acting(analysis: Analysis, finding: Diagnostic, one: Conditioned) -> Diagnostic:
+    """The finding with a request on which the condition is asked, and holds."""
+    answer = analysis.subject.possible(one.context, one.condition.expr)
+    if not isinstance(answer, Sat):
+        return finding
+
+    def shows(witness: Witness) -> bool:
+        if not analysis.holds(one.condition.expr, witness):
+            return False
+        if one.route is not None:
+            return analysis.reached(one.route, witness)
+        return analysis.holds(one.context, witness)
+
+    shown = analysis.show(answer.model, shows)
+    return finding if shown is None else replace(finding, witness=shown[1])
+
+
+Beside = tuple[tuple[ast.Expr, bool], ...]
+"""Other parts of a condition, and what each must be for one part to decide."""
+
+
+def _inner(
+    analysis: Analysis, syntax: ast.Expr, beside: Beside
+) -> Iterator[tuple[ast.Expr, Beside]]:
+    """The parts of a condition, each with what must hold for it to decide.
+
+    A part of a conjunction decides where its neighbours are true, of a disjunction where they
+    are false. Larger parts come before their own parts, later ones first.
+    """
     match syntax:
         case ast.And() | ast.Or():
-            yield from reversed(syntax.operands)
+            neutral = isinstance(syntax, ast.And)
+            inside: list[tuple[ast.Expr, Beside]] = []
             for operand in reversed(syntax.operands):
-                yield from _inner(operand)
+                others = tuple((o, neutral) for o in syntax.operands if o is not operand)
+                inside.append((operand, beside + others))
+            yield from inside
+            for operand, around in inside:
+                yield from _inner(analysis, operand, around)
         case ast.Not():
-            yield from _inner(syntax.operand)
+            yield from _inner(analysis, syntax.operand, beside)
+
+
+def _without(analysis: Analysis, syntax: ast.Expr, holds: bool, gone: dict[ast.Expr, bool]) -> Expr:
+    """A neighbour, or its negation, with the parts that are gone replaced."""
+    found = _rebuild(analysis, syntax, gone)
+    return found if holds else analysis.subject.no(found)
 
 
 def _within(inner: Span, outer: Span) -> bool:
     return outer.file == inner.file and outer.start <= inner.start and inner.end <= outer.end
 
 
-def _rebuild(analysis: Analysis, syntax: ast.Expr, replaced: dict[ast.Expr, Expr]) -> Expr:
-    """The meaning of a condition with some parts replaced."""
-    if syntax in replaced:
-        return replaced[syntax]
+def _rebuild(analysis: Analysis, syntax: ast.Expr, gone: dict[ast.Expr, bool]) -> Expr:
+    """The meaning of a condition with some parts replaced by what they always are."""
+    if not gone:
+        return analysis.policy.meanings[syntax]
     table = analysis.subject.table
+    if syntax in gone:
+        return table.const(gone[syntax])
     match syntax:
         case ast.And():
-            return table.and_([_rebuild(analysis, part, replaced) for part in syntax.operands])
+            return table.and_([_rebuild(analysis, part, gone) for part in syntax.operands])
         case ast.Or():
-            return table.or_([_rebuild(analysis, part, replaced) for part in syntax.operands])
+            return table.or_([_rebuild(analysis, part, gone) for part in syntax.operands])
         case ast.Not():
-            return table.not_(_rebuild(analysis, syntax.operand, replaced))
+            return table.not_(_rebuild(analysis, syntax.operand, gone))
         case _:
             return analysis.policy.meanings[syntax]
 

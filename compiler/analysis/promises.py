@@ -64,7 +64,7 @@ def _failed(analysis: Analysis, promise: p.Promise) -> Iterator[Diagnostic]:
     for way in ways(analysis, promise):
         said = _of_way(analysis, promise.condition.expr, way)
         broken = said if promise.never else subject.no(said)
-        answer = subject.possible(subject.both(way.condition, broken))
+        answer = subject.possible(way.condition, broken)
         if isinstance(answer, Unknown):
             doubt = doubt or answer.reason
         if not isinstance(answer, Sat):

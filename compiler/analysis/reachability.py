@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from routec.compiler import policy as p
+from routec.compiler.analysis import guards
 from routec.compiler.analysis.analysis import Analysis
-from routec.compiler.analysis.subject import Subject, body, effect, terms
+from routec.compiler.analysis.subject import Subject, body, terms
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr
 from routec.compiler.rules import (
@@ -78,7 +79,6 @@ def _by_blame(
 
 def ambiguous(analysis: Analysis) -> Iterator[Diagnostic]:
     """RC201: routes of one priority that meet and decide differently."""
-    subject = analysis.subject
     groups: dict[int, list[p.Route]] = {}
     for route in analysis.policy.routes:
         if not route.default:
@@ -86,30 +86,30 @@ def ambiguous(analysis: Analysis) -> Iterator[Diagnostic]:
     for routes in groups.values():
         for at, second in enumerate(routes):
             for first in routes[:at]:
-                if body(first) == body(second):
-                    continue
-                meet = subject.both(subject.effective(first), subject.effective(second))
-                answer = subject.possible(meet)
-                if isinstance(answer, Unsat):
-                    continue
-                question = f"whether `{first.name}` and `{second.name}` can claim the same request"
-                rule = ambiguous_priority.RULE
-                if isinstance(answer, Unknown):
-                    yield analysis.unknown(
-                        rule, question, second.span, answer.reason, second.name, first.name
-                    )
-                    continue
+                if body(first) != body(second):
+                    yield from _meeting(analysis, first, second)
 
-                def shows(witness: Witness, meet: Expr = meet) -> bool:
-                    return analysis.holds(meet, witness)
 
-                shown = analysis.show(answer.model, shows)
-                if shown is None:
-                    yield analysis.unconfirmed(rule, question, second.span, second.name, first.name)
-                else:
-                    differ = difference(first, second)
-                    finding = ambiguous_priority.ambiguous_priority(first, second, differ)
-                    yield _with(finding, shown[1])
+def _meeting(analysis: Analysis, first: p.Route, second: p.Route) -> Iterator[Diagnostic]:
+    subject, rule = analysis.subject, ambiguous_priority.RULE
+    answer = subject.possible(subject.effective(first), second.when.expr)
+    if isinstance(answer, Unsat):
+        return
+    question = f"whether `{first.name}` and `{second.name}` can claim the same request"
+    if isinstance(answer, Unknown):
+        yield analysis.unknown(rule, question, second.span, answer.reason, second.name, first.name)
+        return
+
+    def shows(witness: Witness) -> bool:
+        both = (first.when.expr, second.when.expr)
+        return all(analysis.holds(x, witness) for x in both) and analysis.reached(first, witness)
+
+    shown = analysis.show(answer.model, shows)
+    if shown is None:
+        yield analysis.unconfirmed(rule, question, second.span, second.name, first.name)
+    else:
+        differ = difference(first, second)
+        yield _with(ambiguous_priority.ambiguous_priority(first, second, differ), shown[1])
 
 
 def overlapping(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -121,13 +121,13 @@ def overlapping(analysis: Analysis) -> Iterator[Diagnostic]:
         for higher in routes[:at]:
             if higher.priority == lower.priority or body(higher) == body(lower):
                 continue
-            meet = subject.both(subject.taken(higher), lower.when.expr, admitted)
-            answer = subject.possible(meet)
+            answer = subject.possible(subject.taken(higher), lower.when.expr, admitted)
             if not isinstance(answer, Sat):
                 continue
 
-            def shows(witness: Witness, meet: Expr = meet) -> bool:
-                return analysis.holds(meet, witness)
+            def shows(witness: Witness, higher: p.Route = higher, lower: p.Route = lower) -> bool:
+                decided = analysis.witnesses.decide(witness)
+                return decided.route == higher.name and analysis.holds(lower.when.expr, witness)
 
             shown = analysis.show(answer.model, shows)
             if shown is not None:
@@ -160,9 +160,9 @@ def always_true(analysis: Analysis) -> Iterator[Diagnostic]:
 
 
 def redundant(analysis: Analysis) -> Iterator[Diagnostic]:
-    """RC205: routes, rejecting guards and categories whose removal changes no decision."""
+    """RC205: routes, guards and categories whose removal changes no decision."""
     yield from _redundant_routes(analysis)
-    yield from _redundant_guards(analysis)
+    yield from guards.redundant(analysis)
     yield from _redundant_categories(analysis)
 
 
@@ -185,47 +185,17 @@ def _redundant_routes(analysis: Analysis) -> Iterator[Diagnostic]:
         taken = subject.taken(route)
         if not isinstance(subject.possible(taken), Sat):
             continue
-        answer = subject.possible(subject.both(taken, differs))
+        answer = subject.possible(taken, differs)
         if isinstance(answer, Unsat):
             instead = [
                 r
                 for r, b in zip(routes[at + 1 :], bodies[at + 1 :], strict=True)
                 if b == bodies[at]
             ]
-            yield _shown(
-                analysis,
-                redundant_rule.redundant_rule("route", route, instead[:3]),
-                taken,
-            )
+            finding = redundant_rule.redundant_rule("route", route, instead[:3])
+            yield _shown(analysis, finding, taken, route)
         elif isinstance(answer, Unknown):
             yield _doubt(analysis, "route", route, answer)
-
-
-def _redundant_guards(analysis: Analysis) -> Iterator[Diagnostic]:
-    subject = analysis.subject
-    guards = analysis.policy.guards
-    for at, guard in enumerate(guards):
-        if guard.reject is None:
-            continue
-        same = [g for g in guards[at + 1 :] if effect(g) == effect(guard)]
-        if not same or any(g.reject is None for g in guards[at + 1 :]):
-            continue
-        before = subject.both(*(subject.no(g.when.expr) for g in guards[:at] if g.reject))
-        acts = subject.both(guard.when.expr, before)
-        differs = subject.table.const(True)
-        for later in reversed(guards[at + 1 :]):
-            when = later.when.expr
-            if effect(later) == effect(guard):
-                differs = subject.both(subject.no(when), differs)
-            else:
-                differs = subject.any((when, differs))
-        if not isinstance(subject.possible(acts), Sat):
-            continue
-        answer = subject.possible(subject.both(acts, differs))
-        if isinstance(answer, Unsat):
-            yield _shown(analysis, redundant_rule.redundant_rule("guard", guard, same[:3]), acts)
-        elif isinstance(answer, Unknown):
-            yield _doubt(analysis, "guard", guard, answer)
 
 
 def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -249,7 +219,7 @@ def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
                 differs = subject.both(subject.no(when), differs)
             else:
                 differs = subject.any((when, differs))
-        answer = subject.possible(subject.both(applies, differs))
+        answer = subject.possible(applies, differs)
         if isinstance(answer, Unsat):
             finding = redundant_rule.redundant_rule("category", category, same[:3])
             yield _shown(analysis, finding, category.when.expr)
@@ -257,11 +227,19 @@ def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
             yield _doubt(analysis, "category", category, answer)
 
 
-def _shown(analysis: Analysis, finding: Diagnostic, condition: Expr) -> Diagnostic:
-    """The finding with a request that the rule acts on."""
+def _shown(
+    analysis: Analysis, finding: Diagnostic, condition: Expr, route: p.Route | None = None
+) -> Diagnostic:
+    """The finding with a request that the rule acts on, or that the route takes."""
     answer = analysis.subject.possible(condition)
+
+    def shows(witness: Witness) -> bool:
+        if route is not None:
+            return analysis.witnesses.decide(witness).route == route.name
+        return analysis.holds(condition, witness)
+
     if isinstance(answer, Sat):
-        shown = analysis.show(answer.model, lambda w: analysis.holds(condition, w))
+        shown = analysis.show(answer.model, shows)
         if shown is not None:
             return _with(finding, shown[1])
     return finding

@@ -23,7 +23,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("RC210", conditions.empty_bands),
     ("RC212", conditions.dead),
 )
-"""Each rule's analysis. Reachability comes first: the requests it finds answer many later questions."""
+"""Each rule's analysis. Reachability comes first: what it finds answers many later questions."""
 
 Progress = Callable[[str, int, int], None]
 """Hears of each analysis that begins: its rule, how many are done, and of how many."""

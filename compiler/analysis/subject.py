@@ -110,13 +110,16 @@ class Subject:
 
     # --- questions ----------------------------------------------------------------
 
-    def possible(self, condition: Expr) -> Answer:
-        """Whether some request meets a condition; earlier models are asked first."""
+    def possible(self, *conditions: Expr) -> Answer:
+        """Whether some request meets all conditions; earlier models are asked first."""
         samples = self.theory.samples
-        known = samples.model(samples.mask(condition))
+        mask = samples.every
+        for condition in conditions:
+            mask &= samples.mask(condition)
+        known = samples.model(mask)
         if known is not None:
             return Sat(known)
-        return self.theory.solve(self.theory.literal(condition))
+        return self.theory.solve(*(self.theory.literal(condition) for condition in conditions))
 
     def minimal(self, fixed: Sequence[Expr], parts: Sequence[Expr]) -> list[int] | None:
         """Indices of a smallest (by deletion) choice of `parts` that contradicts `fixed`.

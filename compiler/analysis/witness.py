@@ -17,8 +17,8 @@ from routec.compiler.theory.solver import Messages, Model
 from routec.compiler.theory.texts import Texts
 from routec.compiler.types import Kind, Plain, Scores, Type, Value
 
-TRIES = 400
-"""Interpretations spent on making one witness smaller."""
+EFFORT = 400_000
+"""Rules looked at, over a whole analysis, to make witnesses smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Witnesses:
         self._roomy = roomy(policy)
         self._encoding = encoding
         self._texts = texts
+        self._left = EFFORT
+        self._price = len(policy.routes) + len(policy.guards) + len(policy.categories)
         self._text_signals = [
             n for n, s in policy.signals.items() if isinstance(s.definition, p.Keyword | p.Regex)
         ]
@@ -169,35 +171,52 @@ class Witnesses:
     # --- smaller ---------------------------------------------------------------------
 
     def _smaller(self, witness: Witness, shows: Shows) -> Witness:
-        """Replace what does not matter by what is plainest, one thing at a time."""
-        left = TRIES
-        for change in self._changes(witness):
-            if left <= 0:
-                break
-            candidate = change(witness)
-            if candidate is None or candidate == witness:
-                continue
-            left -= 1
-            if shows(candidate):
-                witness = candidate
+        """Replace what does not matter by what is plainest.
+
+        Changes are tried all at once, and by halves where that does not do ("Simplifying and
+        Isolating Failure-Inducing Input", Zeller and Hildebrandt, 2002).
+        """
+        for changes in self._changes(witness):
+            waiting = [changes]
+            while waiting and self._left > 0:
+                chunk = waiting.pop()
+                candidate = witness
+                for change in chunk:
+                    candidate = change(candidate) or candidate
+                if candidate == witness:
+                    continue
+                self._left -= self._price
+                if shows(candidate):
+                    witness = candidate
+                elif len(chunk) > 1:
+                    half = len(chunk) // 2
+                    waiting += [chunk[half:], chunk[:half]]
         return witness
 
-    def _changes(self, witness: Witness) -> Iterator[Change]:
-        for name in self._text_signals:
-            if witness.signals[name] is True:
-                yield partial(self._without_text, name)
+    def _changes(self, witness: Witness) -> Iterator[list[Change]]:
+        """Changes that make a witness plainer, in groups that are independent of each other."""
+        yield [
+            partial(self._without_text, n) for n in self._text_signals if witness.signals[n] is True
+        ]
+        plain: list[Change] = []
+        shorter: list[Change] = []
         for name, field in self._policy.fields.items():
             if field.default is not None:
-                yield partial(_with_attribute, name, field.default)
+                plain.append(partial(_with_attribute, name, field.default))
             if field.type.kind is Kind.FLOAT:
-                yield from (partial(_rounded_attribute, name, digits) for digits in (6, 3, 1))
+                shorter += [partial(_rounded_attribute, name, digits) for digits in (6, 3, 1)]
+        others: list[Change] = []
         for name, signal in self._policy.signals.items():
             if signal.stage is p.Stage.DERIVED or name in self._text_signals:
                 continue
-            for value in _plain_values(signal):
-                yield partial(_with_signal, name, value)
-            for digits in (6, 3, 2):
-                yield partial(_rounded, name, digits)
+            first, *rest = _plain_values(signal)
+            plain.append(partial(_with_signal, name, first))
+            if witness.signals[name] != first:
+                others += [partial(_with_signal, name, value) for value in rest]
+            shorter += [partial(_rounded, name, digits) for digits in (6, 3, 2)]
+        yield plain
+        for change in (*others, *shorter):
+            yield [change]
 
     def _without_text(self, name: str, witness: Witness) -> Witness | None:
         wanted = {n: witness.signals[n] is True and n != name for n in self._text_signals}
@@ -354,7 +373,7 @@ def as_json(policy: p.Policy, witness: Witness, outcome: Mapping[str, Any]) -> d
         if isinstance(value, Scores):
             signals[name] = value.label
             for label, score in value.scores.items():
-                if 0 < score < 1 or label == value.label:
+                if score or label in (value.label, "confidence"):
                     signals[f"{name}.{label}" if label.isidentifier() else f'{name}["{label}"]'] = (
                         score
                     )

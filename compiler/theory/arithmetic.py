@@ -45,6 +45,16 @@ class Group:
     classifiers: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Posed:
+    """``sum(coefficient * number) relation bound`` because some literals are true."""
+
+    terms: Mapping[Key, Fraction]
+    relation: Relation
+    bound: Fraction
+    literals: tuple[int, ...]
+
+
 class Arithmetic:
     """The linear theory of the signals of an encoding."""
 
@@ -52,6 +62,8 @@ class Arithmetic:
         self._encoding = encoding
         self._signals = signals
         self._conditions: dict[Expr, int] = {}
+        self._answers: dict[object, Feasible | Infeasible | Exhausted] = {}
+        self._read: dict[tuple[Key, ...], tuple[int, ...]] = {}
         self.groups = self._groups()
         self._clauses_of_conditions()
 
@@ -111,8 +123,60 @@ class Arithmetic:
     def check(self, group: Group, true: Assigned) -> Feasible | Infeasible | Exhausted:
         """Whether the numbers of a group can be as an assignment says.
 
-        The reasons of a conflict are the literals that cannot all be true.
+        The reasons of a conflict are the literals that cannot all be true. Equal questions
+        about a group are answered once.
         """
+        key = (group.keys, tuple(true(literal) for literal in self.literals(group)))
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = self._check(group, true)
+        return answer
+
+    def literals(self, group: Group) -> tuple[int, ...]:
+        """All that a group's answer depends on."""
+        found = self._read.get(group.keys)
+        if found is None:
+            encoding = self._encoding
+            literals: list[int] = []
+            for key in group.keys:
+                if key in encoding.numbers:
+                    literals += encoding.numbers[key].cuts.values()
+            for name in group.classifiers:
+                literals += encoding.members[(name, None)].literals.values()
+            for name in group.scores:
+                score = self._signals[name].definition
+                assert isinstance(score, p.Score)
+                literals += (self._conditions[s.condition] for s in score.summands if s.condition)
+            found = self._read[group.keys] = tuple(literals)
+        return found
+
+    def posed(self, group: Group, true: Assigned) -> list[Posed]:
+        """The constraints of a group in an assignment."""
+        problem = self._pose(group, true)
+        return [
+            Posed(
+                {group.keys[at]: coefficient for at, coefficient in constraint.terms},
+                constraint.relation,
+                constraint.bound,
+                problem.reasons[constraint.reason],
+            )
+            for constraint in problem.constraints
+        ]
+
+    def settle(
+        self, group: Group, true: Assigned, known: Mapping[Key, Fraction]
+    ) -> Feasible | Infeasible | Exhausted:
+        """The same as `check` with the values of some numbers given."""
+        problem = self._pose(group, true)
+        for key, value in known.items():
+            if key in problem.number:
+                problem.add({problem.number[key]: ONE}, "==", value)
+        return self._solve(group, problem)
+
+    def _check(self, group: Group, true: Assigned) -> Feasible | Infeasible | Exhausted:
+        return self._solve(group, self._pose(group, true))
+
+    def _pose(self, group: Group, true: Assigned) -> _Problem:
         problem = _Problem({key: at for at, key in enumerate(group.keys)})
         for key in group.keys:
             self._bounds(problem, key, true)
@@ -120,6 +184,9 @@ class Arithmetic:
             self._score(problem, name, true)
         for name in group.classifiers:
             self._classifier(problem, name, true)
+        return problem
+
+    def _solve(self, group: Group, problem: _Problem) -> Feasible | Infeasible | Exhausted:
         integers = (problem.number[k] for k in group.keys if self._type(k).kind is Kind.INT)
         answer = solve(problem.constraints, frozenset(integers))
         if isinstance(answer, Infeasible):

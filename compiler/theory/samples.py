@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST = 4096
 """Models that are kept; later ones are not."""
 
+_STEP = 8
+"""Fewest new models for which it pays to work the masks out again."""
+
 
 class Samples:
     """Models and the masks of conditions over them."""
@@ -33,9 +36,12 @@ class Samples:
         return len(self._models)
 
     def add(self, model: Model) -> None:
-        """Keep a model."""
+        """Keep a model; masks show it once some more have come."""
         if len(self._models) < MOST:
             self._models.append(model)
+            if len(self._models) >= self._width + max(_STEP, self._width // 4):
+                self._width = len(self._models)
+                self._masks.clear()
 
     def model(self, mask: int) -> Model | None:
         """The first model of a mask; ``None`` if there is none."""
@@ -43,14 +49,11 @@ class Samples:
 
     @property
     def every(self) -> int:
-        """The mask of all models."""
-        return (1 << len(self._models)) - 1
+        """The mask of all models that masks show."""
+        return (1 << self._width) - 1
 
     def mask(self, expr: Expr) -> int:
         """In which models a condition holds."""
-        if self._width != len(self._models):
-            self._masks.clear()
-            self._width = len(self._models)
         masks = self._masks
         found = masks.get(expr)
         if found is not None:
@@ -98,8 +101,8 @@ class Samples:
     def _bits(self, variable: int) -> int:
         """Where a propositional variable is true, brought up to date."""
         done, mask = self._atoms.get(variable, (0, 0))
-        for at in range(done, len(self._models)):
+        for at in range(done, self._width):
             if self._models[at].holds(variable):
                 mask |= 1 << at
-        self._atoms[variable] = (len(self._models), mask)
+        self._atoms[variable] = (self._width, mask)
         return mask

@@ -10,7 +10,7 @@ always get equal answers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
@@ -57,18 +57,18 @@ class Model:
         messages: a text that makes the text signals as they are; ``None`` where none is asked for.
     """
 
-    __slots__ = ("_true", "messages", "numbers")
+    __slots__ = ("_signs", "messages", "numbers")
 
     def __init__(
-        self, true: frozenset[int], numbers: Mapping[Key, Fraction], messages: Messages | None
+        self, signs: bytes, numbers: Mapping[Key, Fraction], messages: Messages | None
     ) -> None:
-        self._true = true
+        self._signs = signs
         self.numbers = numbers
         self.messages = messages
 
     def holds(self, literal: int) -> bool:
-        """Whether a literal is true."""
-        return literal in self._true if literal > 0 else -literal not in self._true
+        """Whether a literal of an atom is true."""
+        return (self._signs[abs(literal)] > 0) is (literal > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,10 @@ Answer = Sat | Unsat | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """A theory agrees to an assignment."""
+    """A theory agrees to an assignment, with the numbers and the text that it chose."""
 
     messages: Messages | None = None
+    numbers: Mapping[Key, Fraction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class Theory:
         self.encoding.declare(conditions)
         self.encoding.finish()
         self._arithmetic = Arithmetic(self.encoding, signals)
+        # Variables of atoms come first; those of joined conditions follow from them.
+        self._atoms = self.encoding.size
         self._sides: tuple[Side, ...] = ()
         self._solver = Solver(name="glucose4")
         self.samples = Samples(self.encoding)
@@ -163,6 +166,11 @@ class Theory:
         for side in sides:
             for clause in side.clauses():
                 self.encoding.add(clause)
+
+    def prefer(self, literals: Sequence[int]) -> None:
+        """Propose these literals true where nothing speaks against it."""
+        self._feed()
+        self._solver.set_phases([x for x in literals if abs(x) != self.encoding.true])
 
     def literal(self, expr: Expr) -> int:
         """The literal of a condition."""
@@ -186,9 +194,8 @@ class Theory:
                 if doubts:
                     return Unknown(doubts[0])
                 return Unsat(tuple(self._solver.get_core() or ()))
-            proposed = self._solver.get_model() or []
-            true = frozenset(x for x in proposed if x > 0)
-            verdict = self._look(Model(true, {}, None))
+            signs = bytes([0, *(x > 0 for x in self._solver.get_model()[: self._atoms])])
+            verdict = self._look(Model(signs.ljust(self._atoms + 1, b"\0"), {}, None))
             if isinstance(verdict, Model):
                 self.samples.add(verdict)
                 return Sat(verdict)
@@ -224,7 +231,8 @@ class Theory:
             if not isinstance(said, Agreed):
                 return said
             messages = said.messages if said.messages is not None else messages
-        return Model(model._true, numbers, messages)
+            numbers.update(said.numbers)
+        return Model(model._signs, numbers, messages)
 
     def _whole(self, model: Model) -> tuple[int, ...]:
         """A clause against exactly this assignment of the atoms."""
