@@ -8,7 +8,7 @@ from dataclasses import replace
 from routec.compiler import policy as p
 from routec.compiler.analysis import guards
 from routec.compiler.analysis.analysis import Analysis
-from routec.compiler.analysis.subject import Subject, body, terms
+from routec.compiler.analysis.subject import Body, Subject, body, terms
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr
 from routec.compiler.rules import (
@@ -169,33 +169,38 @@ def redundant(analysis: Analysis) -> Iterator[Diagnostic]:
 def _redundant_routes(analysis: Analysis) -> Iterator[Diagnostic]:
     subject = analysis.subject
     routes = analysis.policy.routes
-    bodies = [body(r) for r in routes]
+    members: dict[Body, list[int]] = {}
     for at, route in enumerate(routes):
-        if route.default or bodies[at] not in bodies[at + 1 :]:
-            continue
-        last = len(bodies) - 1 - bodies[::-1].index(bodies[at])
-        # Without it, the next route that holds decides: it must have the same body.
-        differs = subject.table.const(True)
-        for later in range(last, at, -1):
-            when = routes[later].when.expr
-            if bodies[later] == bodies[at]:
-                differs = subject.both(subject.no(when), differs)
-            else:
-                differs = subject.any((when, differs))
-        taken = subject.taken(route)
-        if not isinstance(subject.possible(taken), Sat):
-            continue
-        answer = subject.possible(taken, differs)
-        if isinstance(answer, Unsat):
-            instead = [
-                r
-                for r, b in zip(routes[at + 1 :], bodies[at + 1 :], strict=True)
-                if b == bodies[at]
-            ]
-            finding = redundant_rule.redundant_rule("route", route, instead[:3])
-            yield _shown(analysis, finding, taken, route)
-        elif isinstance(answer, Unknown):
-            yield _doubt(analysis, "route", route, answer)
+        members.setdefault(body(route), []).append(at)
+    for same in members.values():
+        differs = _others_decide(subject, [r.when.expr for r in routes], same)
+        for at in same[:-1]:
+            taken = subject.taken(routes[at])
+            if not isinstance(subject.possible(taken), Sat):
+                continue
+            answer = subject.possible(taken, differs[at])
+            if isinstance(answer, Unsat):
+                instead = [routes[other] for other in same if other > at]
+                finding = redundant_rule.redundant_rule("route", routes[at], instead[:3])
+                yield _shown(analysis, finding, taken, routes[at])
+            elif isinstance(answer, Unknown):
+                yield _doubt(analysis, "route", routes[at], answer)
+
+
+def _others_decide(
+    subject: Subject, conditions: Sequence[Expr], same: Sequence[int]
+) -> dict[int, Expr]:
+    """For each rule of `same`: when the next rule that holds after it is none of them."""
+    found: dict[int, Expr] = {}
+    differs = subject.table.const(True)
+    wanted = set(same)
+    for at in range(same[-1], same[0] - 1, -1):
+        if at in wanted:
+            found[at] = differs
+            differs = subject.both(subject.no(conditions[at]), differs)
+        else:
+            differs = subject.any((conditions[at], differs))
+    return found
 
 
 def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -210,15 +215,9 @@ def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
         applies = subject.both(category.when.expr, before, cached)
         if isinstance(subject.possible(category.when.expr), Unsat):
             continue
-        differs = subject.table.const(True)
-        same: list[p.Category] = []
-        for later in reversed(categories[at + 1 :]):
-            when = later.when.expr
-            if terms(later) == terms(category):
-                same.insert(0, later)
-                differs = subject.both(subject.no(when), differs)
-            else:
-                differs = subject.any((when, differs))
+        equal = [i for i, c in enumerate(categories) if i >= at and terms(c) == terms(category)]
+        differs = _others_decide(subject, [c.when.expr for c in categories], equal)[at]
+        same = [categories[i] for i in equal[1:]]
         answer = subject.possible(applies, differs)
         if isinstance(answer, Unsat):
             finding = redundant_rule.redundant_rule("category", category, same[:3])
