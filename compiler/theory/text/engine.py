@@ -93,12 +93,15 @@ class Engine:
             known = self._true[text] = frozenset(found)
         return known
 
-    def find(self, true: Sequence[str], false: frozenset[str]) -> Found:
+    def find(
+        self, true: Sequence[str], false: frozenset[str], kept: frozenset[str] = frozenset()
+    ) -> Found:
         """Return a shortest text for the signals, or a proof that there is none.
 
         Args:
             true: signals that must be true of it.
             false: signals that must not.
+            kept: names that a clash must hold, if they had a part in it or not.
         """
         true = sorted(true, key=self._rank.__getitem__)
         taken: list[str] = []
@@ -107,7 +110,7 @@ class Engine:
             if isinstance(text, Unknown):
                 return text
             if text is None:
-                return self._thinned(true, taken)
+                return self._thinned(list(true), [*taken, *(kept & false - set(taken))], kept)
             held = self.true_of(text)
             hit = sorted(held & false, key=self._rank.__getitem__)
             if not hit and held.issuperset(true):
@@ -117,9 +120,9 @@ class Engine:
                 return Unknown("the only text found is not in normal form")
             taken += hit[:4]
 
-    def _thinned(self, true: list[str], false: list[str]) -> Found:
+    def _thinned(self, true: list[str], false: list[str], kept: frozenset[str]) -> Clash:
         for names in (false, true):
-            for name in list(names):
+            for name in [name for name in names if name not in kept]:
                 rest = [other for other in names if other != name]
                 left = (true, rest) if names is false else (rest, false)
                 if self._shortest(*left) is None:

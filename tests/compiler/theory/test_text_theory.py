@@ -252,6 +252,18 @@ def test_an_anchor_in_a_message_is_none_in_a_wider_scope() -> None:
     assert isinstance(ask(signals, last=False, users=True), Possible)
 
 
+def test_where_there_is_no_message_its_empty_text_is_in_no_wider_scope() -> None:
+    blank = regex("blank", "^$")
+    line = regex("line", "^$", "m", scope="all")
+    messages = [("assistant", "hello")]
+    assert matches(blank, messages)
+    assert not matches(line, messages)
+    assert not isinstance(ask([blank, line], blank=True, line=False), Impossible)
+    assert implied(blank, line) == set()
+    letter = keyword("letter", "a")
+    assert isinstance(ask([blank, letter, line], letter=True, line=False), Possible)
+
+
 def test_characters_beyond_ascii_are_tried() -> None:
     foo = keyword("foo", "foo")
     assert ask([regex("a", r"[^\x00-\x7f]")], a=True) == Possible((("user", "é"),))
