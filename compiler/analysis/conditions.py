@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from routec.compiler import policy as p
+from routec.compiler.analysis import fixing
 from routec.compiler.analysis.analysis import Analysis
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr, Variable
@@ -129,7 +130,7 @@ def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
     # Leaving a part out can make others superfluous in turn.
     while before != len(gone):
         before = len(gone)
-        for part, beside in _inner(analysis, syntax, ()):
+        for part, junction, beside in _inner(syntax, ()):
             if part in doubted or any(_within(part.span, outer.span) for outer in gone):
                 continue
             # The part decides only where all beside it let it: there it must be able to be both.
@@ -147,7 +148,8 @@ def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
                 finding = dead_subcondition.dead_subcondition(
                     one.what, one.name, analysis.written(part.span), part.span, value
                 )
-                yield _acting(analysis, finding, one)
+                fix = fixing.without_operand(analysis, junction, part, value)
+                yield _acting(analysis, replace(finding, fix=fix), one)
                 break
 
 
@@ -177,10 +179,8 @@ Beside = tuple[tuple[ast.Expr, bool], ...]
 """Other parts of a condition, and what each must be for one part to decide."""
 
 
-def _inner(
-    analysis: Analysis, syntax: ast.Expr, beside: Beside
-) -> Iterator[tuple[ast.Expr, Beside]]:
-    """The parts of a condition, each with what must hold for it to decide.
+def _inner(syntax: ast.Expr, beside: Beside) -> Iterator[tuple[ast.Expr, ast.And | ast.Or, Beside]]:
+    """The parts of a condition, each with what it is joined in and what must hold for it to decide.
 
     A part of a conjunction decides where its neighbours are true, of a disjunction where they
     are false. Larger parts come before their own parts, later ones first.
@@ -192,11 +192,11 @@ def _inner(
             for operand in reversed(syntax.operands):
                 others = tuple((o, neutral) for o in syntax.operands if o is not operand)
                 inside.append((operand, beside + others))
-            yield from inside
+            yield from ((operand, syntax, around) for operand, around in inside)
             for operand, around in inside:
-                yield from _inner(analysis, operand, around)
+                yield from _inner(operand, around)
         case ast.Not():
-            yield from _inner(analysis, syntax.operand, beside)
+            yield from _inner(syntax.operand, beside)
 
 
 def _without(analysis: Analysis, syntax: ast.Expr, holds: bool, gone: dict[ast.Expr, bool]) -> Expr:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from routec.compiler import policy as p
+from routec.compiler.analysis import fixing
 from routec.compiler.analysis.analysis import Analysis
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr
 from routec.compiler.rules import redundant_rule
 from routec.compiler.theory.solver import Sat, Unknown, Unsat
-from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.diagnostic import Applicability, Diagnostic
 
 Mark = tuple[str, ...]
 """Something that a rule adds to a decision: a signal to redact, a tag, or a header."""
@@ -49,7 +50,8 @@ def redundant(analysis: Analysis) -> Iterator[Diagnostic]:
 def _finding(
     analysis: Analysis, guard: p.Guard, instead: Sequence[p.Guard], condition: Expr
 ) -> Diagnostic:
-    finding = redundant_rule.redundant_rule("guard", guard, instead)
+    fix = fixing.removal(analysis, "guard", guard.name, Applicability.SAFE)
+    finding = replace(redundant_rule.redundant_rule("guard", guard, instead), fix=fix)
 
     def shows(witness: Witness) -> bool:
         return analysis.holds(condition, witness)

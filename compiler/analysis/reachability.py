@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from routec.compiler import policy as p
-from routec.compiler.analysis import guards
+from routec.compiler.analysis import fixing, guards
 from routec.compiler.analysis.analysis import Analysis
 from routec.compiler.analysis.subject import Body, Subject, body, terms
 from routec.compiler.analysis.witness import Witness
@@ -19,7 +19,7 @@ from routec.compiler.rules import (
     unreachable_route,
 )
 from routec.compiler.theory.solver import Sat, Unknown, Unsat
-from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.diagnostic import Applicability, Diagnostic
 
 
 def unreachable(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -48,6 +48,9 @@ def unreachable(analysis: Analysis) -> Iterator[Diagnostic]:
             continue
         cover = _by_blame(subject, route.when.expr, [above[i] for i in kept])
         finding = unreachable_route.unreachable_route(route, cover)
+        if not route.default:
+            fix = fixing.removal(analysis, "route", route.name, Applicability.UNSAFE)
+            finding = replace(finding, fix=fix)
         if not isinstance(own, Sat):
             reason = own.reason
             yield analysis.unknown(unreachable_route.RULE, question, route.span, reason, route.name)
@@ -108,8 +111,8 @@ def _meeting(analysis: Analysis, first: p.Route, second: p.Route) -> Iterator[Di
     if shown is None:
         yield analysis.unconfirmed(rule, question, second.span, second.name, first.name)
     else:
-        differ = difference(first, second)
-        yield _with(ambiguous_priority.ambiguous_priority(first, second, differ), shown[1])
+        finding = ambiguous_priority.ambiguous_priority(first, second, difference(first, second))
+        yield _with(replace(finding, fix=fixing.raised(analysis, first.name)), shown[1])
 
 
 def overlapping(analysis: Analysis) -> Iterator[Diagnostic]:
@@ -182,6 +185,8 @@ def _redundant_routes(analysis: Analysis) -> Iterator[Diagnostic]:
             if isinstance(answer, Unsat):
                 instead = [routes[other] for other in same if other > at]
                 finding = redundant_rule.redundant_rule("route", routes[at], instead[:3])
+                fix = fixing.removal(analysis, "route", routes[at].name, Applicability.SAFE)
+                finding = replace(finding, fix=fix)
                 yield _shown(analysis, finding, taken, routes[at])
             elif isinstance(answer, Unknown):
                 yield _doubt(analysis, "route", routes[at], answer)
@@ -221,6 +226,8 @@ def _redundant_categories(analysis: Analysis) -> Iterator[Diagnostic]:
         answer = subject.possible(applies, differs)
         if isinstance(answer, Unsat):
             finding = redundant_rule.redundant_rule("category", category, same[:3])
+            fix = fixing.removal(analysis, "category", category.name, Applicability.SAFE)
+            finding = replace(finding, fix=fix)
             yield _shown(analysis, finding, category.when.expr)
         elif isinstance(answer, Unknown):
             yield _doubt(analysis, "category", category, answer)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from routec.compiler import policy as p
-from routec.compiler.analysis import conditions, promises, reachability
+from routec.compiler.analysis import (
+    categories,
+    conditions,
+    cost,
+    failures,
+    plans,
+    promises,
+    reachability,
+    usage,
+)
 from routec.compiler.analysis.analysis import Analysis, Check, open_analysis
 from routec.compiler.theory.solver import Budget
 from routec.dsl.diagnostic import Diagnostic
@@ -19,9 +28,19 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("RC204", reachability.always_true),
     ("RC205", reachability.redundant),
     ("RC206", reachability.overlapping),
+    ("RC207", usage.unused),
+    ("RC208", categories.overlapping),
     ("RC209", promises.failed),
     ("RC210", conditions.empty_bands),
     ("RC212", conditions.dead),
+    ("RC301", failures.failing_open),
+    ("RC302", categories.leaking),
+    ("RC303", plans.overflowing),
+    ("RC304", plans.cycles),
+    ("RC305", plans.shared_fates),
+    ("RC306", plans.single_failures),
+    ("RC401", cost.costly),
+    ("RC402", cost.over),
 )
 """Each rule's analysis. Reachability comes first: what it finds answers many later questions."""
 
@@ -43,13 +62,16 @@ class Options:
     budget: Budget | None = None
     progress: Progress | None = None
 
-    def runs(self, code: str) -> bool:
-        """Whether a rule's analysis is to run."""
-        return code not in OPTIONAL if self.wanted is None else code in self.wanted
+    def runs(self, code: str, policy: p.Policy) -> bool:
+        """Whether a rule's analysis is to run on a policy."""
+        if self.wanted is not None:
+            return code in self.wanted
+        demanded = code == "RC306" and policy.demands.survive is not None
+        return demanded or code not in OPTIONAL
 
 
-OPTIONAL = frozenset({"RC206"})
-"""Rules that are off by default."""
+OPTIONAL = frozenset({"RC206", "RC303", "RC306", "RC401"})
+"""Rules that are off by default; RC306 is on where the policy demands to survive."""
 
 
 def analyse(
@@ -57,7 +79,7 @@ def analyse(
 ) -> Iterator[Diagnostic]:
     """Every finding of the analyses about a policy without errors."""
     options = options or Options()
-    chosen = [(code, check) for code, check in CHECKS if options.runs(code)]
+    chosen = [(code, check) for code, check in CHECKS if options.runs(code, policy)]
     analysis: Analysis | None = None
     for done, (code, check) in enumerate(chosen):
         if options.progress is not None:

@@ -26,11 +26,6 @@ def body(route: p.Route) -> Body:
     )
 
 
-def effect(guard: p.Guard) -> Body:
-    """All of a guard that acts."""
-    return (guard.reject, guard.redact, guard.tags, guard.headers)
-
-
 def terms(category: p.Category) -> Body:
     """All of a category that matters once it applies."""
     return (
