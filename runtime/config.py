@@ -139,7 +139,7 @@ class Embedder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Literal["minilm"] = "minilm"
     quantised: bool = False
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """Threads of the model; 0 leaves it to the library."""
+    """Threads of the model; 0 is one for each core this process may use, at most 4."""
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routec.compiler.program import Node, Program, ProgramError, Signal, Summand
-from routec.runtime.engine.work import Work
 from routec.runtime.signals.derived import band, score
+from routec.runtime.signals.work import Work
 
 Condition = Callable[[Work], bool | None]
 Reader = Callable[[Work], Any]

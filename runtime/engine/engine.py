@@ -19,7 +19,6 @@ from routec.runtime.engine.caching import CacheDesk
 from routec.runtime.engine.conditions import STAGES, Conditions
 from routec.runtime.engine.run import Run
 from routec.runtime.engine.trace import Tracer
-from routec.runtime.engine.work import Work
 from routec.runtime.events.decision import CacheAnswer, Decision, Reject, Selection, Ticket
 from routec.runtime.events.request import Request
 from routec.runtime.selection import ALGORITHMS, Size, choose, key_text, shadow
@@ -28,6 +27,7 @@ from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
 from routec.runtime.signals.values import Pin, exact_type, pinned
 from routec.runtime.signals.vectors import Vectors
+from routec.runtime.signals.work import Work
 from routec.safety.text import NORMALISER_VERSION
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from routec.runtime.engine.caching import Question
-from routec.runtime.engine.work import Work
 from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Reject, Span
+from routec.runtime.signals.work import Work
 
 
 class Run:

@@ -10,9 +10,9 @@ from routec.compiler.program import Program
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.engine.redaction import merged
 from routec.runtime.engine.run import Run
-from routec.runtime.engine.work import Work
 from routec.runtime.events.decision import Failure, Span
 from routec.runtime.signals.compute import Signals
+from routec.runtime.signals.work import Work
 
 log = logging.getLogger(__name__)
 

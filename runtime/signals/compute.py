@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Any
 
 from routec.compiler.program import Program, Signal
-from routec.runtime.engine.work import Work
 from routec.runtime.events.decision import Failure, Span
 from routec.runtime.signals import scan, vectors
 from routec.runtime.signals.observer import SILENT, Observer
@@ -17,6 +16,7 @@ from routec.runtime.signals.services import Services
 from routec.runtime.signals.structure import reader
 from routec.runtime.signals.values import Scores, on_error, scores_of
 from routec.runtime.signals.vectors import Similarities, Vectors
+from routec.runtime.signals.work import Work
 
 log = logging.getLogger(__name__)
 

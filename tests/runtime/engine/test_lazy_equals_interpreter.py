@@ -25,12 +25,12 @@ from routec.compiler.program import Program
 from routec.runtime.engine import Engine
 from routec.runtime.engine.caching import CacheDesk
 from routec.runtime.engine.redaction import merged
-from routec.runtime.engine.work import Work
 from routec.runtime.events import Decision, Message, Request
 from routec.runtime.events.decision import CacheAnswer
 from routec.runtime.signals import Observer, Scores, Services
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.vectors import Vectors
+from routec.runtime.signals.work import Work
 from routec.safety.entities import find_in_original
 from routec.safety.text import NORMALISER_VERSION
 from tests.compiler.policies import Made, plain_values, policies
