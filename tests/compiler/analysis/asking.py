@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
 from routec.compiler import check_bytes
-from routec.compiler import policy as p
 from routec.compiler.analysis.analysis import Analysis, Check, open_analysis
 from routec.compiler.fixes import fix_all
 from routec.compiler.interpreter import Request
@@ -47,14 +45,19 @@ def fixed(text: str, findings: Sequence[Diagnostic]) -> str:
     return fix_all(checked.sources, findings, unsafe=False).texts.get("p.route", text)
 
 
-@dataclass(frozen=True)
 class Tried:
     """A random policy and random requests for it, each with its signal values."""
 
-    text: str
-    policy: p.Policy = field(repr=False)
-    analysis: Analysis = field(repr=False)
-    requests: list[tuple[Request, dict[str, Value]]] = field(repr=False)
+    def __init__(
+        self, text: str, analysis: Analysis, requests: list[tuple[Request, dict[str, Value]]]
+    ) -> None:
+        self.text = text
+        self.policy = analysis.policy
+        self.analysis = analysis
+        self.requests = requests
+
+    def __repr__(self) -> str:
+        return f"Tried({self.text!r})"
 
 
 @st.composite
@@ -64,4 +67,4 @@ def tried(draw: st.DrawFn, most: int = 12) -> Tried:
     analysis = analysis_of(text)
     policy = analysis.policy
     found = [(draw(requests(policy)), draw(signal_values(policy))) for _ in range(most)]
-    return Tried(text, policy, analysis, found)
+    return Tried(text, analysis, found)

@@ -222,7 +222,7 @@ def test_two_signals_that_look_for_one_kind_find_the_same() -> None:
 # --- against the interpreter --------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tried())
 def test_no_request_contradicts_what_is_said_of_categories(case: Tried) -> None:
     policy, proved = case.policy, {}

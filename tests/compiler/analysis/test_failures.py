@@ -150,7 +150,7 @@ def test_each_signal_of_a_guard_is_reported() -> None:
     assert [f.subjects for f in ask(failing_open, HEAD + rules)] == [("g", "near"), ("g", "attack")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tried(20))
 def test_no_request_contradicts_what_is_said_of_guards(case: Tried) -> None:
     policy = roomy(case.policy)

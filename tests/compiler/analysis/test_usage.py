@@ -37,9 +37,7 @@ def test_a_policy_that_uses_all_it_declares_is_clean() -> None:
         ("pool both = [mini, opus]", "pool", "both"),
     ],
 )
-def test_what_nothing_mentions_is_unused_and_can_go(
-    declaration: str, what: str, name: str
-) -> None:
+def test_what_nothing_mentions_is_unused_and_can_go(declaration: str, what: str, name: str) -> None:
     text = HEAD + "# About it.\n" + declaration + "\n" + REST
     finding = only(unused, text)
     assert (finding.code, finding.severity, finding.subjects) == ("RC207", "warning", (name,))
@@ -150,7 +148,7 @@ def test_imported_declarations_are_a_library(tmp_path: Path) -> None:
     assert [f.subjects for f in found] == [("mine",)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tried())
 def test_removing_what_is_unused_changes_no_decision(case: Tried) -> None:
     found = list(unused(case.analysis))
@@ -159,14 +157,7 @@ def test_removing_what_is_unused_changes_no_decision(case: Tried) -> None:
     assert not gone & {*again.signals, *again.lets, *again.models}
     for request, values in case.requests:
         left = {n: v for n, v in values.items() if n in again.signals}
-        assert decide(again, request, left) == decide(case.policy, request, values)
-
-
-@settings(max_examples=40, deadline=None)
-@given(tried())
-def test_what_is_unused_has_no_part_in_any_decision(case: Tried) -> None:
-    gone = {f.subjects[0] for f in unused(case.analysis)}
-    for request, values in case.requests:
         decision = decide(case.policy, request, values)
+        assert decide(again, request, left) == decision
         named = {decision.model, *decision.candidates, *decision.fallbacks, decision.shadow}
-        assert not gone & {*named, *decision.redacted, decision.category}
+        assert not {f.subjects[0] for f in found} & {*named, decision.category}
