@@ -138,8 +138,8 @@ class Embedder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: Literal["minilm"] = "minilm"
     quantised: bool = False
-    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """Threads of the model; 0 is one for each core this process may use, at most 4."""
+    threads: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Threads of the model; more pay only where nothing else wants the cores."""
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from routec.compiler.program import Category, Program
@@ -17,8 +16,6 @@ from routec.safety.embed.base import Embedder
 from routec.safety.models.errors import ModelError
 from routec.semcache.cache import SemanticCache
 from routec.semcache.errors import CacheError
-
-_MOST_THREADS = 4
 
 
 class ServiceError(Exception):
@@ -83,9 +80,7 @@ def _embedder(program: Program, config: Config) -> Embedder:
     from routec.safety.models.store import require_minilm
 
     try:
-        embedder = MiniLM(
-            require_minilm(), config.embedder.threads or _threads(), config.embedder.quantised
-        )
+        embedder = MiniLM(require_minilm(), config.embedder.threads, config.embedder.quantised)
     except ModelError as error:
         raise ServiceError(error.code, error.message, error.help) from error
     if program.embedder is not None and program.embedder != embedder.digest:
@@ -96,11 +91,6 @@ def _embedder(program: Program, config: Config) -> Embedder:
             "set `embedder.quantised` as it was when compiling, or compile the policy again",
         )
     return embedder
-
-
-def _threads() -> int:
-    """One for each core that this process may use; beyond a few the model gains nothing."""
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def _entities() -> EntityFinder:

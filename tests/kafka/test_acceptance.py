@@ -135,7 +135,6 @@ class Routec:
                     **{name: os.environ[name] for name in _KEPT if name in os.environ},
                     **topics,
                     "ROUTEC_KAFKA__GROUP": config.kafka.group,
-                    "ROUTEC_EMBEDDER__THREADS": "2",
                     "ROUTEC_OBSERVABILITY__PORT": "0",
                 },
                 stdout=out,
