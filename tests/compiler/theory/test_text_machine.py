@@ -55,7 +55,7 @@ def read(machine: Machine, text: str) -> bool:
 @example("(?i)k|s", "", ["K", "S"])
 @example("a|(?i)b|c", "", ["A", "B", "C"])
 @example("(?:a|(?i)b)c", "", ["BC", "Bc", "A"])
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_a_pattern_finds_what_re2_finds(pattern: str, flags: str, texts: list[str]) -> None:
     definition = p.Regex(pattern, flags, "all")
     try:
@@ -68,7 +68,7 @@ def test_a_pattern_finds_what_re2_finds(pattern: str, flags: str, texts: list[st
 
 
 @given(KEYWORDS, TEXTS, st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_keyword_finds_what_the_matcher_finds(
     definition: p.Keyword, around: str, data: st.DataObject
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_keyword_finds_what_the_matcher_finds(
     st.booleans(),
     st.booleans(),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_class_holds_what_re2_says(body: str, negated: bool, caseless: bool) -> None:
     text = f"[{'^' * negated}{body}]"
     try:
@@ -111,7 +111,7 @@ def test_a_class_holds_what_re2_says(body: str, negated: bool, caseless: bool) -
     ),
     TEXTS,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_every_text_is_a_row_of_symbols(definitions: list[p.Keyword | p.Regex], text: str) -> None:
     """Some symbol moves all automata as the character does, so no text escapes a proof."""
     try:

@@ -73,7 +73,7 @@ def test_every_character_is_classified_as_in_production() -> None:
 
 
 @given(KEYWORDS, TEXTS, st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_keywords_match_as_in_production(
     definition: p.Keyword, around: str, data: st.DataObject
 ) -> None:

@@ -397,7 +397,7 @@ def judge(
 
 
 @given(st.lists(SMALL_KEYWORDS, min_size=1, max_size=4), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_keywords_are_always_decided(definitions: list[p.Keyword], data: st.DataObject) -> None:
     signals = named(definitions)
     values = {signal.name: data.draw(st.booleans()) for signal in signals}
@@ -409,7 +409,7 @@ def test_keywords_are_always_decided(definitions: list[p.Keyword], data: st.Data
 
 
 @given(st.lists(SMALL_KEYWORDS | SMALL_REGEXES, min_size=1, max_size=3), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_regexes_are_decided_against_brute_force(
     definitions: list[p.Keyword | p.Regex], data: st.DataObject
 ) -> None:
@@ -433,7 +433,7 @@ CONVERSATIONS = [
 @given(
     st.lists(st.tuples(SMALL_KEYWORDS | SMALL_REGEXES, SCOPES), min_size=2, max_size=3), st.data()
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_scopes_are_decided_against_brute_force(
     definitions: list[tuple[Any, str]], data: st.DataObject
 ) -> None:
@@ -451,7 +451,7 @@ def test_scopes_are_decided_against_brute_force(
 
 
 @given(st.lists(KEYWORDS, min_size=2, max_size=4), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example(
     [
         p.Keyword(("ẞ",), "substring", True, "last_user"),
