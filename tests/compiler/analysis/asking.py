@@ -61,9 +61,17 @@ class Tried:
 
 
 @st.composite
-def tried(draw: st.DrawFn, most: int = 12) -> Tried:
-    """A random policy with some requests."""
-    text = draw(policies()).text
+def joined(draw: st.DrawFn, atoms: Sequence[str]) -> str:
+    """A condition of one to three of these, some negated."""
+    parts = draw(st.lists(st.sampled_from(atoms), min_size=1, max_size=3, unique=True))
+    parts = [draw(st.sampled_from(("", "not "))) + f"({part})" for part in parts]
+    return draw(st.sampled_from((" and ", " or "))).join(parts)
+
+
+@st.composite
+def tried(draw: st.DrawFn, most: int = 12, texts: st.SearchStrategy[str] | None = None) -> Tried:
+    """A random policy, with one of these texts if any are given, and some requests."""
+    text = draw(policies()).text if texts is None else draw(texts)
     analysis = analysis_of(text)
     policy = analysis.policy
     found = [(draw(requests(policy)), draw(signal_values(policy))) for _ in range(most)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from routec.compiler.analysis.failures import failing_open
 from routec.compiler.analysis.folding import reads
 from routec.compiler.analysis.supposing import roomy
 from routec.compiler.interpreter import decide
 from routec.dsl.diagnostic import Diagnostic, Verdict
-from tests.compiler.analysis.asking import Tried, analysis_of, ask, only, related, tried
+from tests.compiler.analysis.asking import Tried, analysis_of, ask, joined, only, related, tried
 from tests.compiler.mutation.replay import Replayed
 
 HEAD = """policy desk
@@ -150,8 +151,45 @@ def test_each_signal_of_a_guard_is_reported() -> None:
     assert [f.subjects for f in ask(failing_open, HEAD + rules)] == [("g", "near"), ("g", "attack")]
 
 
-@settings(max_examples=20, deadline=None)
-@given(tried(20))
+ATOMS = (
+    "attack == jailbreak",
+    "attack.jailbreak >= 0.7",
+    "attack.odd < 0.3",
+    "near >= 0.8",
+    "far < 0.5",
+    "again",
+    "hard > 0.5",
+    "outer == high",
+    "urgent",
+    "vip",
+    "seats > 2",
+    "need >= 0.5",
+    "need < 0.2",
+    "band == mid",
+)
+
+
+@st.composite
+def guarded(draw: st.DrawFn) -> str:
+    """A policy of guards over signals that can fail."""
+    share = st.sampled_from(("0.1", "0.5", "-0.4", "1"))
+    terms = ("attack.jailbreak", "urgent", "(again and vip)", "(attack == odd)")
+    chosen = draw(st.lists(st.sampled_from(terms), min_size=1, max_size=3, unique=True))
+    text = HEAD + attack(draw(st.sampled_from(("benign", "jailbreak", "odd"))))
+    text += (
+        "signal need = score { 0.6 * near + "
+        + " + ".join(f"{draw(share)} * {t}" for t in chosen)
+        + " }\n"
+    )
+    text += "signal band = bands(need) { low: < 0.1, mid: <= 0.4, high }\n"
+    for at in range(draw(st.integers(1, 3))):
+        action = draw(st.sampled_from(('reject 403 "x"', 'reject 403 "x"', 'tag "x"')))
+        text += f"guard g{at} {{ when {draw(joined(ATOMS))}  {action} }}\n"
+    return text
+
+
+@settings(max_examples=40, deadline=None)
+@given(tried(12, guarded()))
 def test_no_request_contradicts_what_is_said_of_guards(case: Tried) -> None:
     policy = roomy(case.policy)
     found = list(failing_open(case.analysis))
