@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from routec.compiler import policy as p
 from routec.compiler import program as g
+from routec.compiler.dependencies import guarded_signals
 from routec.compiler.expr import (
     And,
     Compare,
@@ -22,7 +22,6 @@ from routec.compiler.expr import (
     Or,
     Truth,
     Variable,
-    variables,
 )
 from routec.compiler.types import Scores, Value
 from routec.dsl.source import Span
@@ -100,7 +99,7 @@ def lower(policy: p.Policy, *, normaliser: str, embedder: str | None = None) -> 
     if missing:
         raise Unavailable(missing)
     nodes = _Nodes()
-    guarded = _guarded(policy)
+    guarded = guarded_signals(policy)
     signals = tuple(_signal(s, nodes, s.name in guarded) for s in policy.signals.values())
     categories = tuple(_category(c, nodes) for c in policy.categories)
     guards = tuple(
@@ -216,32 +215,6 @@ def _constant(value: Value | None) -> g.Constant | tuple[str, ...] | None:
     if isinstance(value, frozenset):
         return tuple(sorted(value))
     return value
-
-
-def _guarded(policy: p.Policy) -> set[str]:
-    """Signals that some guard depends on, directly or through derived signals."""
-    found: set[str] = set()
-    waiting = [v for guard in policy.guards for v in variables(guard.when.expr)]
-    while waiting:
-        variable = waiting.pop()
-        if variable.source != "signal" or variable.name in found:
-            continue
-        found.add(variable.name)
-        waiting.extend(_inputs(policy.signals[variable.name]))
-    return found
-
-
-def _inputs(signal: p.Signal) -> Iterable[Variable]:
-    """What a derived signal reads; nothing for the others."""
-    definition = signal.definition
-    if isinstance(definition, p.Bands):
-        yield definition.variable
-    elif isinstance(definition, p.Score):
-        for summand in definition.summands:
-            if summand.variable is not None:
-                yield summand.variable
-            if summand.condition is not None:
-                yield from variables(summand.condition)
 
 
 def _field(field: p.Field) -> g.Field:

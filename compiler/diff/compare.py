@@ -118,7 +118,7 @@ def compare(
     found = facets(union, doing)
     conditions = [when for f in found for o in f.outcomes.values() for when in o.when]
     theory = Theory(union.policy.signals, conditions, budget=budget)
-    texts = Texts(theory.encoding, union.policy.signals.values())
+    texts = Texts(theory.encoding, union.policy)
     theory.watch((texts,))
     witnesses = Witnesses(union.policy, theory.encoding, texts)
     comparison = _Comparison(union, doing, theory, witnesses, progress)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from routec.compiler import policy as p
+from routec.compiler.dependencies import guarded_signals
 from routec.compiler.theory.encoding import Encoding
 from routec.compiler.theory.solver import Agreed, Doubtful, Messages, Model, Refused
 from routec.compiler.theory.text import Impossible, Possible, TextSignal, TextTheory, matches
@@ -17,11 +16,13 @@ class Texts:
         names: the text signals that conditions read.
     """
 
-    def __init__(self, encoding: Encoding, signals: Iterable[p.Signal]) -> None:
+    def __init__(self, encoding: Encoding, policy: p.Policy) -> None:
         self._encoding = encoding
+        # Signals that guards depend on also see decoded views of the text.
+        guarded = guarded_signals(policy)
         found = [
-            TextSignal(s.name, s.definition)
-            for s in signals
+            TextSignal(s.name, s.definition, decoded=s.name in guarded)
+            for s in policy.signals.values()
             if isinstance(s.definition, p.Keyword | p.Regex)
         ]
         self._signals = {s.name: s for s in found}
