@@ -8,8 +8,19 @@ from functools import reduce
 from operator import or_
 
 from routec.compiler import policy as p
-from routec.compiler.expr import And, Compare, Const, Contains, Empty, Equals, Expr, Not, Or, Truth
-from routec.compiler.expr import variables
+from routec.compiler.expr import (
+    And,
+    Compare,
+    Const,
+    Contains,
+    Empty,
+    Equals,
+    Expr,
+    Not,
+    Or,
+    Truth,
+    variables,
+)
 from routec.compiler.interpreter import Circumstances, Decision, decide, evaluate
 from routec.compiler.types import Plain, Value
 from routec.dsl import ast

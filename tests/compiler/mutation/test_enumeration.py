@@ -19,7 +19,7 @@ from tests.compiler.mutation.replay import Replayed
 
 SCALE = float(os.environ.get("ROUTEC_MUTATION_SCALE", "1"))
 BATCH = 10
-BATCHES = round(8 * SCALE)
+BATCHES = max(1, round(12 * SCALE))
 COMPARED = frozenset(f"RC{n}" for n in (201, 202, 203, 204, 205, 206, 208, 209, 210, 212, 301))
 EVERYTHING = Options(wanted=COMPARED)
 
