@@ -71,15 +71,19 @@ async def embedded_broker(topics: Sequence[str] = ()) -> AsyncIterator[EmbeddedB
     Raises:
         EmbeddedBrokerError: the library is not installed or the broker does not answer.
     """
-    handle, bootstrap = await asyncio.to_thread(_start, tuple(topics))
+    held, bootstrap = await asyncio.to_thread(_start, tuple(topics))
     try:
         yield EmbeddedBroker(bootstrap)
     finally:
-        # The cluster lives as long as the handle that made it.
-        await asyncio.to_thread(_close, handle)
+        await asyncio.to_thread(held.clear)
 
 
-def _start(topics: Sequence[str]) -> tuple[Any, str]:
+def _start(topics: Sequence[str]) -> tuple[list[Any], str]:
+    """The handle of a new cluster, which lives as long as that, and its address.
+
+    The handle stays in its list: emptied, nothing else, a thread's last call included, keeps the
+    cluster alive.
+    """
     try:
         from confluent_kafka import KafkaException, Producer
     except ImportError as error:
@@ -108,11 +112,7 @@ def _start(topics: Sequence[str]) -> tuple[Any, str]:
             f"the embedded broker does not answer: {error}",
             "check that loopback connections are allowed",
         ) from error
-    return handle, f"{broker.host}:{broker.port}"
-
-
-def _close(handle: Any) -> None:
-    handle.flush(0)
+    return [handle], f"{broker.host}:{broker.port}"
 
 
 def _librdkafka_log() -> logging.Logger:
