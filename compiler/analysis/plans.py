@@ -41,19 +41,16 @@ def _cycles(
         return
     target = next(s for s in syntax.body if isinstance(s, ast.To))
     places: dict[str, Span] = {}
-    if isinstance(target.target, ast.Ident):
-        places = dict.fromkeys(route.selection.candidates, target.target.span)
-    else:
-        places = {share.target.name: share.target.span for share in target.target}
-    several = len(route.selection.candidates) > 1
+    # Of several candidates the one that is chosen is left out of the plan when it is made.
+    if len(route.selection.candidates) == 1:
+        places = dict.fromkeys(route.selection.candidates, target.span)
+        if isinstance(target.target, ast.Ident):
+            places = dict.fromkeys(route.selection.candidates, target.target.span)
     for at, model in enumerate(statement.models):
         if model.name not in places:
             places[model.name] = model.span
             continue
-        fix: Fix | None = None
-        chosen_otherwise = several and model.name in route.selection.candidates
-        if not (chosen_otherwise and model.name not in (m.name for m in statement.models[:at])):
-            fix = _without(analysis, statement, at, comments)
+        fix = _without(analysis, statement, at, comments)
         yield fallback_cycle.fallback_cycle(route, model.name, model.span, places[model.name], fix)
 
 

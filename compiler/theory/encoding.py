@@ -173,6 +173,10 @@ class Encoding:
             label = Variable("signal", signal.name, None, signal.type)
             for name in definition.labels:
                 self._member(label, name)
+        elif isinstance(definition, p.Entities):
+            found = self._members(Variable("signal", signal.name, None, signal.type))
+            for kind in definition.kinds:
+                self._member(found.variable, kind)
 
     def _declare_variable(self, variable: Variable) -> Iterator[Expr]:
         if variable.source == "signal":
@@ -191,12 +195,29 @@ class Encoding:
 
     def finish(self) -> None:
         """Add the clauses that tie the atoms of each variable together."""
+        self._same = list(self._twins())
+        for one, other in self._same:
+            cuts = (
+                {**self.numbers[one].cuts, **self.numbers[other].cuts}
+                if one in self.numbers
+                else {}
+            )
+            for key in (one, other):
+                if cuts:
+                    self.numbers[key].cuts = dict.fromkeys(cuts, 0)
+                if one in self.members:
+                    both = (*self.members[one].literals, *self.members[other].literals)
+                    for value in both:
+                        self._member(self.members[key].variable, value)
         for number in self.numbers.values():
             self._finish_number(number)
         for members in self.members.values():
             self._finish_members(members)
         for members in self.members.values():
             self._finish_bands(members)
+        self._finish_entities()
+        for one, other in self._same:
+            self._equate(one, other)
         # Every atom has its literal from the start, so that no model lacks one.
         for atom in self._atoms:
             self.literal(atom)
@@ -254,6 +275,45 @@ class Encoding:
                 self.add((-literal, -bound))
             self.add((literal, -below, *earlier))
             earlier.append(below)
+
+    def _twins(self) -> Iterator[tuple[Key, Key]]:
+        """Variables of signals of equal kind and definition, which therefore have equal values."""
+        first: dict[tuple[str, p.Definition], str] = {}
+        for name, signal in self._signals.items():
+            if isinstance(signal.definition, p.Score | p.Bands):
+                continue
+            other = first.setdefault((signal.kind, signal.definition), name)
+            if other == name:
+                continue
+            for table in (self.numbers, self.members, self.truths):
+                for key in list(table):
+                    if key[0] == name and (other, key[1]) in table:
+                        yield (other, key[1]), key
+
+    def _equate(self, one: Key, other: Key) -> None:
+        pairs: list[tuple[int, int]] = []
+        if one in self.numbers:
+            cuts = self.numbers[other].cuts
+            pairs += ((literal, cuts[cut]) for cut, literal in self.numbers[one].cuts.items())
+        if one in self.members:
+            literals = self.members[other].literals
+            pairs += ((x, literals[value]) for value, x in self.members[one].literals.items())
+        if one in self.truths:
+            pairs.append((self.truths[one], self.truths[other]))
+        for x, y in pairs:
+            self.add((-x, y))
+            self.add((x, -y))
+
+    def _finish_entities(self) -> None:
+        """Signals that look for the same kind of entity find it, or not, together."""
+        first: dict[str, int] = {}
+        for name, signal in self._signals.items():
+            if isinstance(signal.definition, p.Entities) and (name, None) in self.members:
+                for kind, literal in self.members[(name, None)].literals.items():
+                    other = first.setdefault(kind, literal)
+                    if other != literal:
+                        self.add((-literal, other))
+                        self.add((literal, -other))
 
     # --- asking -------------------------------------------------------------------
 
