@@ -41,9 +41,9 @@ REGIONS = ("eu", "us", "uk", "apac", "latam")
 TOPICS = ("billing", "code", "legal", "sales", "health", "other")
 INTENTS = ("ask", "fix", "write", "plan", "other")
 ROLES = ("admin", "dev", "ops", "finance", "support", "intern", "partner", "auditor")
-FLAGS = tuple(f"flag_{i}" for i in range(36))
-WORDS = tuple(f"words_{i}" for i in range(36))
-TICKETS = tuple(f"ticket_{i}" for i in range(10))
+FLAGS = tuple(f"flag_{i}" for i in range(48))
+WORDS = tuple(f"words_{i}" for i in range(60))
+TICKETS = tuple(f"ticket_{i}" for i in range(20))
 NEAR = tuple(f"near_{i}" for i in range(8))
 
 
@@ -114,6 +114,7 @@ model flash  { provider: google,    input: $0.10, output: $0.40,  context: 1M,  
 pool expert = [opus, pro, large]
 pool quick  = [mini, haiku, flash]
 """
+POOLS = {"expert": ("opus", "pro", "large"), "quick": ("mini", "haiku", "flash")}
 _MODELS = ("mini", "large", "opus", "haiku", "local", "pro", "flash")
 
 
@@ -123,8 +124,7 @@ def generate(routes: int, seed: int = 7) -> str:
     lines, groups = vocabulary()
     parts = ['policy generated "A large policy"', *lines, MODELS]
     parts += [
-        "guard attacks { when attack.attack >= 0.9 "
-        'reject 403 "prompt_injection" }',
+        'guard attacks { when attack.attack >= 0.9 reject 403 "prompt_injection" }',
         'guard abuse { when toxic == toxic and not "admin" in roles reject 451 "abuse" }',
         "guard cards { when pii.any(credit_card, iban) redact pii }",
         "category money { when topic == billing and plan != free, similarity: 0.93, "
@@ -151,16 +151,18 @@ def generate(routes: int, seed: int = 7) -> str:
         tenant = TENANTS[(tier * TIER + place) % len(TENANTS)]
         when = condition(tenant, draw.sample(groups, draw.randint(2, 4)))
         turn = draw.random()
+        named = draw.sample(_MODELS, 4)
         if turn < 0.5:
-            target = draw.choice(_MODELS)
+            target = named[0]
         elif turn < 0.8:
-            target = f"{draw.choice(('expert', 'quick'))} by {draw.choice(('cost', 'quality'))}"
+            pool = draw.choice(list(POOLS))
+            target = f"{pool} by {draw.choice(('cost', 'quality'))}"
+            named = [m for m in named if m not in POOLS[pool]]
         else:
-            one, other = draw.sample(_MODELS, 2)
-            target = f"[{one} 90%, {other} 10%]"
+            target = f"[{named[0]} 90%, {named[1]} 10%]"
         body = [f"to {target}"]
         if draw.random() < 0.4:
-            body.append("fallback flash -> local")
+            body.append(f"fallback {named[-1]}")
         if draw.random() < 0.2:
             body.append("cache off")
         body.append(f'tag "class-{at}"' if draw.random() < 0.7 else 'tag "shared"')
@@ -169,7 +171,7 @@ def generate(routes: int, seed: int = 7) -> str:
             + "\n  ".join(body)
             + "\n}"
         )
-    parts.append("default route rest { to quick by cost  fallback local }")
+    parts.append("default route rest { to quick by cost fallback local }")
     parts.append(
         'assert "attacks never reach a model" { never attack.attack >= 0.95 and not reject }'
     )

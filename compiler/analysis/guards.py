@@ -25,7 +25,7 @@ def redundant(analysis: Analysis) -> Iterator[Diagnostic]:
     """
     subject, guards = analysis.subject, analysis.policy.guards
     for at, guard in enumerate(guards):
-        if isinstance(subject.possible(guard.when.expr), Unsat):
+        if not isinstance(subject.possible(guard.when.expr), Sat):
             continue
         rejecting = [g for g in guards[:at] if g.reject is not None]
         acts = subject.both(guard.when.expr, *(subject.no(g.when.expr) for g in rejecting))

@@ -9,6 +9,7 @@ has not been through the matcher.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from routec.compiler import policy as p
@@ -68,18 +69,21 @@ class Conversations:
                 anchored in the one is not in a wider scope.
         """
         places: dict[str, dict[str, str]] = {place: {} for place in _ROLES}
+        withheld = {place: self._false_in(place, question, apart) for place in _ROLES}
+        served: set[str] = set()
         for name in question.true:
-            if self._served(name, places):
+            if name in served:
                 continue
-            chosen = self._choose(name, question, exact, apart)
+            chosen = self._choose(name, withheld, exact)
             if chosen is None:
                 return None
             place, text = chosen
             places[place][name] = text
+            served |= self._serves(place, text)
         self._drop_covered(places, question.true)
         for place in ("system", "last"):
             if not places[place]:
-                false = self._false_in(place, question, apart)
+                false = withheld[place]
                 if self._engine.true_of("") & false:
                     found = self._engine.find([], false)
                     if not isinstance(found, Sample):
@@ -94,26 +98,22 @@ class Conversations:
                 return answer
         return None
 
-    def _served(
-        self, name: str, places: Mapping[str, Mapping[str, str]], without: str | None = None
-    ) -> bool:
-        """Whether some text, but that of `without`, makes a signal true."""
-        scope = self._signals[name].definition.scope
-        return any(
-            name in self._engine.true_of(text)
-            for place, texts in places.items()
-            if scope in _READ_BY[place]
-            for owner, text in texts.items()
-            if owner != without
-        )
+    def _serves(self, place: str, text: str) -> set[str]:
+        """The signals that a text at a place makes true."""
+        read_by = _READ_BY[place]
+        return {
+            name
+            for name in self._engine.true_of(text)
+            if self._signals[name].definition.scope in read_by
+        }
 
     def _choose(
-        self, name: str, question: Question, exact: bool, apart: bool = False
+        self, name: str, withheld: Mapping[str, frozenset[str]], exact: bool
     ) -> tuple[str, str] | None:
         """Where to make a signal true, and with which text."""
         scope = self._signals[name].definition.scope
         for place in PLACES[scope]:
-            false = self._false_in(place, question, apart)
+            false = withheld[place]
             for text in self.samples(name):
                 held = self._engine.true_of(text)
                 if name in held and held.isdisjoint(false):
@@ -138,10 +138,16 @@ class Conversations:
 
     def _drop_covered(self, places: Mapping[str, dict[str, str]], true: Sequence[str]) -> None:
         """Take out texts that no true signal needs beside the others."""
-        for texts in places.values():
-            for owner in list(texts):
-                if all(self._served(name, places, owner) for name in true):
-                    del texts[owner]
+        served = {
+            (place, owner): self._serves(place, text).intersection(true)
+            for place, texts in places.items()
+            for owner, text in texts.items()
+        }
+        times = Counter(name for names in served.values() for name in names)
+        for (place, owner), names in served.items():
+            if all(times[name] > 1 for name in names):
+                del places[place][owner]
+                times.subtract(names)
 
     def samples(self, name: str) -> Iterable[str]:
         """Texts that a signal may be true of, most natural first."""
@@ -165,13 +171,17 @@ class Conversations:
         """Likewise, where a text has been found that some of the true signals share."""
         scope = self._signals[true[0]].definition.scope
         places: dict[str, dict[str, str]] = {place: {} for place in _ROLES}
-        places[PLACES[scope][0]][true[0]] = text
+        withheld = {place: self._false_in(place, question, False) for place in _ROLES}
+        first = PLACES[scope][0]
+        places[first][true[0]] = text
+        served = self._serves(first, text)
         for name in question.true:
-            if not self._served(name, places):
-                chosen = self._choose(name, question, True)
+            if name not in served:
+                chosen = self._choose(name, withheld, True)
                 if chosen is None:
                     return None
                 places[chosen[0]][name] = chosen[1]
+                served |= self._serves(*chosen)
         return self._verified(places, question)
 
     def _verified(
