@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,15 @@ class RefusedPolicy(Exception):
         super().__init__("; ".join(finding.message for finding in findings))
         self.findings = findings
         self.sources = sources
+
+
+def complain(message: str, help: str | None) -> None:
+    """Say on standard error what went wrong, and how to mend it."""
+    from routec.cli.text import visible
+
+    try:
+        print(visible(message), file=sys.stderr)
+        if help is not None:
+            print(f"  = help: {visible(help)}", file=sys.stderr)
+    except OSError:
+        pass  # nobody listens

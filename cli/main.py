@@ -14,13 +14,14 @@ from typing import Any, TextIO
 
 from routec.cli import exits
 from routec.cli.arguments import Parser
-from routec.cli.errors import CommandError, RefusedPolicy
+from routec.cli.errors import CommandError, RefusedPolicy, complain
 
 COMMANDS = {
     "check": "find what is wrong with policies",
     "test": "run the `test` blocks of policies",
     "explain": "decide one request and say why",
     "compile": "write a policy's program",
+    "lock": "write the vectors of a policy's examples, for `check`",
     "run": "decide requests from Kafka",
     "demo": "watch a policy decide sample traffic",
     "models": "install and list the models that signals need",
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except CommandError as error:
-        _complain(f"error: {error.message}", error.help)
+        complain(f"error: {error.message}", error.help)
         return exits.UNABLE
     except RefusedPolicy as error:
         from routec.cli.render.full import full
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("ROUTEC_TRACEBACK"):
             raise
         words = " ".join(str(error).split())[:300]
-        _complain(
+        complain(
             f"internal error: {type(error).__name__}" + (f": {words}" if words else ""),
             "this is a bug in routec; run it again with `ROUTEC_TRACEBACK=1` to see where, "
             "and report it",
@@ -120,14 +121,3 @@ def _lenient(stream: TextIO) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-
-
-def _complain(message: str, help: str | None) -> None:
-    from routec.cli.text import visible
-
-    try:
-        print(visible(message), file=sys.stderr)
-        if help is not None:
-            print(f"  = help: {visible(help)}", file=sys.stderr)
-    except OSError:
-        pass  # nobody listens

@@ -44,7 +44,17 @@ def policy_files(paths: Sequence[str]) -> Iterator[str]:
 
 
 def check_file(file: str, stdin_name: str = "<stdin>") -> Checked:
-    """Check one policy file, or standard input for ``-``.
+    """Check one policy file, or standard input for ``-``: its names and types.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    name, data = read_policy(file, stdin_name)
+    return check_text(name, data)
+
+
+def read_policy(file: str, stdin_name: str = "<stdin>") -> tuple[str, bytes]:
+    """What a policy file is called, and its bytes; of standard input for ``-``.
 
     Raises:
         CommandError: it cannot be read.
@@ -53,10 +63,20 @@ def check_file(file: str, stdin_name: str = "<stdin>") -> Checked:
     try:
         # One byte more than a policy may have: the parser then says that it is too large.
         if file == STDIN:
-            data = sys.stdin.buffer.read(MAX_SIZE + 1)
-        else:
-            with open(file, "rb") as handle:
-                data = handle.read(MAX_SIZE + 1)
+            return name, sys.stdin.buffer.read(MAX_SIZE + 1)
+        with open(file, "rb") as handle:
+            return name, handle.read(MAX_SIZE + 1)
+    except (OSError, ValueError) as error:
+        raise unreadable(name, error) from error
+
+
+def check_text(name: str, data: bytes) -> Checked:
+    """Check a policy that is already read: its names and types.
+
+    Raises:
+        CommandError: its name is none that imports can be looked for beside.
+    """
+    try:
         return check_bytes(name, data)
     except (OSError, ValueError) as error:
         raise unreadable(name, error) from error

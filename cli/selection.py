@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from routec.cli.errors import CommandError
 from routec.compiler.rules import RULES, find_rule
-from routec.dsl.diagnostic import Diagnostic, Severity
+from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
 
 ALWAYS = frozenset({"RC001", "RC106"})
 """Rules that no ``--select`` leaves out: where they speak, part of the policy was not read."""
@@ -21,32 +21,50 @@ class Selection:
     Attributes:
         selected: codes asked for; ``None`` for all but notes.
         ignored: codes to leave out.
+        also: codes asked for beside these, notes too.
     """
 
     selected: frozenset[str] | None = None
     ignored: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
 
     def keeps(self, finding: Diagnostic) -> bool:
         """Whether the finding is to be shown, and to count."""
         code = finding.code
         if code in self.ignored:
             return False
+        if code in self.also:
+            return True
         if self.selected is None:
             return finding.severity is not Severity.NOTE
         return code in self.selected or code in ALWAYS
 
 
-def selection(select: Sequence[str], ignore: Sequence[str]) -> Selection:
+def selection(select: Sequence[str], ignore: Sequence[str], also: Iterable[str] = ()) -> Selection:
     """The selection of ``--select`` and ``--ignore``.
 
     Args:
         select: codes, names or beginnings of codes such as ``RC1``, also separated by commas.
         ignore: the same.
+        also: codes selected beside these.
 
     Raises:
         CommandError: one of them names no rule.
     """
-    return Selection(_codes(select) if select else None, _codes(ignore))
+    selected = _codes(select) if select else None
+    return Selection(selected, _codes(ignore), frozenset(also))
+
+
+def fails(finding: Diagnostic, *, strict: bool) -> bool:
+    """Whether a finding makes a check fail: an error does, unless it is not decided.
+
+    Args:
+        finding: the finding.
+        strict: whether warnings do too, and what is not decided.
+    """
+    if finding.severity is Severity.NOTE:
+        return False
+    return strict or (finding.severity is Severity.ERROR and finding.verdict is not Verdict.UNKNOWN)
 
 
 def statistics(findings: Iterable[Diagnostic]) -> list[dict[str, str | int]]:

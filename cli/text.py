@@ -41,5 +41,21 @@ def width(text: str) -> int:
     return cell_len(text)
 
 
+def wrapped(text: str, columns: int) -> list[str]:
+    """The text on lines of at most so many columns, broken at spaces; a longer word stands alone.
+
+    At least one line; spaces at which it is broken are gone.
+    """
+    lines: list[str] = []
+    current = ""
+    for word in text.split(" "):
+        longer = f"{current} {word}" if current else word
+        if current and width(longer) > columns:
+            lines.append(current)
+            longer = word
+        current = longer
+    return [*lines, current]
+
+
 def _steers(character: str) -> bool:
     return category(character) in _HIDDEN or character in _REORDERING

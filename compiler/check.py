@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routec.compiler.load import Loaded, load, load_bytes
 from routec.compiler.policy import Policy
 from routec.compiler.resolve import resolve
+from routec.dsl import ast
 from routec.dsl.diagnostic import Diagnostic, Severity
 from routec.dsl.source import Source
 
@@ -25,11 +26,13 @@ class Checked:
         policy: the resolved policy; ``None`` where there are errors.
         findings: all findings, in the order of the files and of the places in them.
         sources: every file read, by name.
+        modules: what they say, imported files before those that import them.
     """
 
     policy: Policy | None
     findings: tuple[Diagnostic, ...]
     sources: dict[str, Source]
+    modules: tuple[ast.Module, ...] = field(default=(), repr=False)
 
     @property
     def errors(self) -> int:
@@ -62,7 +65,7 @@ def _check(loaded: Loaded) -> Checked:
         policy = resolution.policy
     if any(f.severity is Severity.ERROR for f in findings):
         policy = None
-    return Checked(policy, _ordered(findings, loaded.sources), loaded.sources)
+    return Checked(policy, _ordered(findings, loaded.sources), loaded.sources, loaded.modules)
 
 
 def analyse(checked: Checked, options: Options | None = None) -> Checked:
@@ -70,8 +73,13 @@ def analyse(checked: Checked, options: Options | None = None) -> Checked:
     if checked.policy is None or not checked.policy.routes:
         return checked
     from routec.compiler.analysis import run  # the solver is loaded for those who ask
+    from routec.compiler.lock import read_lock
 
-    proved = run.analyse(checked.policy, checked.sources, options)
+    options = options or run.Options()
+    lock = None
+    if options.vectors:
+        lock = read_lock(next(iter(checked.sources)), checked.policy, options.embedder)
+    proved = run.analyse(checked.policy, checked.sources, options, lock)
     findings = _ordered([*checked.findings, *proved], checked.sources)
     return replace(checked, findings=findings)
 

@@ -7,7 +7,6 @@ right and shares no code with them. Speed is no concern here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -301,6 +300,8 @@ def _set(variable: Variable, values: Mapping[str, Value]) -> frozenset[str]:
 
 def draw(salt: str, key: str) -> float:
     """A number in [0, 1) that depends on nothing but its arguments."""
+    import hashlib  # its cryptographic library is slow to load, and few policies draw
+
     digest = hashlib.blake2b(f"{salt}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from routec.cli.render.styled import Line, Style
+from routec.cli.render.full import heading
+from routec.cli.render.styled import Line
 from routec.cli.text import visible
 from routec.dsl.diagnostic import Diagnostic
 
 
 def concise(findings: Iterable[Diagnostic]) -> list[Line]:
-    """Each finding as ``file:line:column: severity[CODE] message``."""
+    """Each finding as ``file:line:column: severity[CODE] message``, undecided ones so called."""
     lines: list[Line] = []
     for finding in findings:
         span = finding.span
-        style: Style = finding.severity.value
+        word, style = heading(finding)
         lines.append(
             (
                 (f"{visible(span.file)}:{span.line}:{span.column}: ", "strong"),
-                (f"{finding.severity.value}[{finding.code}]", style),
+                (f"{word}[{finding.code}]", style),
                 (f" {visible(finding.message)}", ""),
             )
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from routec.cli.frequency import Frequency, in_traffic
 from routec.cli.render.styled import Line, Style, line
-from routec.cli.text import expanded, visible, width
-from routec.dsl.diagnostic import Diagnostic
+from routec.cli.render.witness import EVERYTHING, Matters, in_words
+from routec.cli.text import expanded, visible, width, wrapped
+from routec.dsl.diagnostic import Applicability, Diagnostic, Verdict
 from routec.dsl.source import Source, Span
 
 WINDOW = 120
@@ -27,24 +29,52 @@ class _Mark:
     primary: bool
 
 
-def full(findings: Iterable[Diagnostic], sources: Mapping[str, Source]) -> list[Line]:
+COLUMNS = 100
+"""Columns at which what is said beside the source is broken."""
+
+About = Callable[[Diagnostic], tuple[Matters, Frequency | None]]
+"""What matters of a finding's witness, and how often it happens."""
+
+
+def _all(finding: Diagnostic) -> tuple[Matters, Frequency | None]:
+    return EVERYTHING, None
+
+
+def full(
+    findings: Iterable[Diagnostic], sources: Mapping[str, Source], about: About = _all
+) -> list[Line]:
     """Each finding with its source, marked ``^`` at its place and ``-`` at related ones.
+
+    Below stand the request that shows it, its help and its fix.
 
     Args:
         findings: in the order to show.
         sources: the files by name; a finding in none of them is shown without source.
+        about: what else is known of a finding.
     """
     lines: list[Line] = []
     for finding in findings:
-        lines += _finding(finding, sources)
+        lines += _finding(finding, sources, *about(finding))
         lines.append(line())
     return lines
 
 
-def _finding(finding: Diagnostic, sources: Mapping[str, Source]) -> list[Line]:
-    severity: Style = finding.severity.value
+def heading(finding: Diagnostic) -> tuple[str, Style]:
+    """How a finding is announced: by its severity, or as something not decided."""
+    if finding.verdict is Verdict.UNKNOWN:
+        return "undecided", "note"
+    return finding.severity.value, finding.severity.value
+
+
+def _finding(
+    finding: Diagnostic,
+    sources: Mapping[str, Source],
+    matters: Matters,
+    frequency: Frequency | None,
+) -> list[Line]:
+    word, severity = heading(finding)
     code = f"[{finding.code}]" if finding.code else ""
-    head: Line = ((severity + code, severity), (f": {visible(finding.message)}", "strong"))
+    head: Line = ((word + code, severity), (f": {visible(finding.message)}", "strong"))
     places: dict[str, list[tuple[Span, str, bool]]] = {}
     places[finding.span.file] = [(finding.span, "", True)]
     for related in finding.related:
@@ -68,15 +98,43 @@ def _finding(finding: Diagnostic, sources: Mapping[str, Source]) -> list[Line]:
                 for _, label, primary in marked
                 if not primary
             ]
-    if finding.help is not None:
+    notes = list(_notes(finding, matters, frequency))
+    if notes:
         lines.append(_bar(gutter))
-        help: Line = (
-            (" " * gutter + " = ", "frame"),
-            ("help: ", "strong"),
-            (visible(finding.help), ""),
-        )
-        lines.append(help)
+    for label, text in notes:
+        lines += _note(label, text, gutter)
     return lines
+
+
+def _notes(
+    finding: Diagnostic, matters: Matters, frequency: Frequency | None
+) -> Iterator[tuple[str, str]]:
+    """What is said below the source: labels and texts."""
+    if finding.witness is not None:
+        yield "for example", in_words(finding.witness, matters)
+    if frequency is not None:
+        yield "traffic", in_traffic(frequency)
+    if finding.verdict is Verdict.ESTIMATED:
+        yield "note", "this is estimated, not proved"
+    elif finding.verdict is Verdict.UNKNOWN:
+        yield "note", "this is not decided: it may be wrong, or nothing at all"
+    if finding.help is not None:
+        yield "help", finding.help
+    if finding.fix is not None:
+        safe = finding.fix.applicability is Applicability.SAFE
+        option = "--fix" if safe else "--unsafe-fixes"
+        yield "fix", f"{finding.fix.title} ({finding.fix.applicability.value}: `{option}`)"
+
+
+def _note(label: str, text: str, gutter: int) -> list[Line]:
+    """A labelled text, its further lines below its beginning."""
+    before = " " * gutter + " = "
+    indent = len(before) + len(label) + 2
+    first, *others = wrapped(visible(text), max(40, COLUMNS - indent))
+    return [
+        ((before, "frame"), (f"{label}: ", "strong"), (first, "")),
+        *(line(" " * indent + other) for other in others),
+    ]
 
 
 def _marks(source: Source, span: Span, label: str, primary: bool) -> list[_Mark]:

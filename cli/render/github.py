@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from routec.cli.render.styled import Line, line
 from routec.cli.text import visible
-from routec.dsl.diagnostic import Diagnostic, Severity
+from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
 from routec.dsl.source import Span
 
 SHOWN = 10
@@ -23,7 +23,7 @@ def github(findings: Sequence[Diagnostic]) -> list[Line]:
     lines: list[Line] = []
     left_out: list[str] = []
     for severity, kind in _KINDS.items():
-        found = [finding for finding in findings if finding.severity is severity]
+        found = [finding for finding in findings if _severity(finding) is severity]
         lines += (line(_command(kind, finding)) for finding in found)
         if len(found) > SHOWN:
             left_out.append(f"{SHOWN} of {len(found)} {severity.value}s")
@@ -31,6 +31,11 @@ def github(findings: Sequence[Diagnostic]) -> list[Line]:
         text = f"GitHub shows {' and '.join(left_out)}; all are in the log of this step"
         lines.insert(0, line(f"::notice title=routec::{_data(text)}"))
     return lines
+
+
+def _severity(finding: Diagnostic) -> Severity:
+    """What a finding counts as; what is not decided fails no check, so it is a notice."""
+    return Severity.NOTE if finding.verdict is Verdict.UNKNOWN else finding.severity
 
 
 def _command(kind: str, finding: Diagnostic) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from routec.cli.findings import Key, key
+from routec.cli.frequency import Frequency, frequency_object
 from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
 from routec.dsl.source import Span
 
@@ -25,27 +27,52 @@ def write_json(value: Any) -> None:
     binary.write(text.encode("utf-8", "replace"))
 
 
-def findings_document(findings: Sequence[Diagnostic], policy: str | None) -> dict[str, Any]:
+def findings_document(
+    findings: Sequence[Diagnostic],
+    policy: str | None,
+    frequencies: Mapping[Key, Frequency] | None = None,
+) -> dict[str, Any]:
     """The object of `check --format json`.
 
     Args:
         findings: in the order to show.
         policy: name of the policy; ``None`` unless exactly one was read.
+        frequencies: how often findings happen in recorded traffic, where that was asked.
     """
     return {
         "version": VERSION,
         "policy": policy,
         "summary": summary(findings),
-        "findings": [finding_object(finding) for finding in findings],
+        "findings": [
+            finding_object(finding) | _frequency(finding, frequencies) for finding in findings
+        ],
+    }
+
+
+def _frequency(finding: Diagnostic, frequencies: Mapping[Key, Frequency] | None) -> dict[str, Any]:
+    found = None if frequencies is None else frequencies.get(key(finding))
+    return {} if found is None else {"frequency": frequency_object(found)}
+
+
+def fixed_object(finding: Diagnostic) -> dict[str, Any]:
+    """A finding that a fix has settled: what it was, and the fix; its place is gone."""
+    assert finding.fix is not None
+    return {
+        "code": finding.code,
+        "name": finding.rule.name,
+        "message": finding.message,
+        "file": finding.span.file,
+        "title": finding.fix.title,
+        "applicability": finding.fix.applicability.value,
     }
 
 
 def summary(findings: Iterable[Diagnostic]) -> dict[str, int]:
-    """How many findings there are of each severity, and how many of an unknown verdict."""
+    """How many findings there are of each severity, and beside them how many are not decided."""
     counts = dict.fromkeys((*(severity.value for severity in Severity), "unknown"), 0)
     for finding in findings:
-        counts[finding.severity.value] += 1
-        counts["unknown"] += finding.verdict is Verdict.UNKNOWN
+        unknown = finding.verdict is Verdict.UNKNOWN
+        counts["unknown" if unknown else finding.severity.value] += 1
     return counts
 
 

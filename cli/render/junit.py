@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from routec.cli.render.full import heading
 from routec.cli.render.styled import Line, line
+from routec.cli.selection import fails
 from routec.cli.text import visible
-from routec.dsl.diagnostic import Diagnostic, Severity
+from routec.dsl.diagnostic import Diagnostic
 from routec.dsl.source import Source
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
@@ -24,25 +26,24 @@ def junit(
     Args:
         findings: in the order to show.
         sources: all files that were read, by name; they come first.
-        strict: whether warnings make the check fail too.
+        strict: whether warnings make the check fail too, and what is not decided.
     """
-    failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     by_file: dict[str, list[Diagnostic]] = {name: [] for name in sources}
     for finding in findings:
         by_file.setdefault(finding.span.file, []).append(finding)
     tests = sum(max(1, len(found)) for found in by_file.values())
-    failures = sum(finding.severity in failing for finding in findings)
+    failures = sum(fails(finding, strict=strict) for finding in findings)
     lines = [line('<?xml version="1.0" encoding="utf-8"?>')]
     lines.append(line(_open("testsuites", name="routec check", **_counts(tests, failures))))
     for file, found in by_file.items():
-        failures = sum(finding.severity in failing for finding in found)
+        failures = sum(fails(finding, strict=strict) for finding in found)
         counts = _counts(max(1, len(found)), failures)
         lines.append(line("  " + _open("testsuite", name=file, **counts)))
         if not found:
             passed = _open("testcase", name="check", classname=file, file=file)
             lines.append(line(f"    {passed}</testcase>"))
         for finding in found:
-            lines += _case(finding, finding.severity in failing)
+            lines += _case(finding, fails(finding, strict=strict))
         lines.append(line("  </testsuite>"))
     lines.append(line("</testsuites>"))
     return lines
@@ -66,7 +67,7 @@ def _case(finding: Diagnostic, fails: bool) -> list[Line]:
         begin = _open("failure", type=finding.code, message=finding.message)
         inner = f"{begin}{text}</failure>"
     else:
-        inner = f"<system-out>{finding.severity.value}: {text}</system-out>"
+        inner = f"<system-out>{heading(finding)[0]}: {text}</system-out>"
     case = _open("testcase", name=name, classname=span.file, file=span.file, line=str(span.line))
     return [line(f"    {case}"), line(f"      {inner}"), line("    </testcase>")]
 

@@ -8,31 +8,39 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from routec.cli.findings import Key, key
+from routec.cli.frequency import Frequency, frequency_object
 from routec.cli.render.line_hashes import line_hashes
 from routec.compiler.rules import RULES
-from routec.dsl.diagnostic import Diagnostic, Fix, Related, Rule, Severity
+from routec.dsl.diagnostic import Diagnostic, Fix, Related, Rule, Severity, Verdict
 from routec.dsl.source import Source, Span
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _WHAT = "## What it does"
 
 
-def sarif_document(findings: Sequence[Diagnostic], sources: Mapping[str, Source]) -> dict[str, Any]:
+def sarif_document(
+    findings: Sequence[Diagnostic],
+    sources: Mapping[str, Source],
+    frequencies: Mapping[Key, Frequency] | None = None,
+) -> dict[str, Any]:
     """The log of one run.
 
     Columns count Unicode code points, ends are exclusive. The verdict, the names of the
-    declarations concerned, the help and the witness are in a result's ``properties``.
+    declarations concerned, the help, the witness and the frequency are in a result's
+    ``properties``. What was not decided is of kind ``open``.
 
     Args:
         findings: in the order to show.
         sources: all files that were read, by name; they are the run's artifacts.
+        frequencies: how often findings happen in recorded traffic.
     """
     rules = {rule.code: rule for rule in (*RULES, *(finding.rule for finding in findings))}
     ordered = [rules[code] for code in sorted(rules)]
     number = {rule.code: index for index, rule in enumerate(ordered)}
     prints = _fingerprints(findings, sources)
     results = [
-        _result(finding, number[finding.code], partial)
+        _result(finding, number[finding.code], partial, (frequencies or {}).get(key(finding)))
         for finding, partial in zip(findings, prints, strict=True)
     ]
     return {
@@ -76,11 +84,16 @@ def _description(rule: Rule) -> str:
     return " ".join(paragraph.split()) if found else rule.summary
 
 
-def _result(finding: Diagnostic, rule: int, fingerprints: dict[str, str]) -> dict[str, Any]:
+def _result(
+    finding: Diagnostic, rule: int, fingerprints: dict[str, str], frequency: Frequency | None
+) -> dict[str, Any]:
+    # Whatever is not a failure has the level "none" (3.27.10).
+    open_ = finding.verdict is Verdict.UNKNOWN
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": rule,
-        "level": finding.severity.value,
+        "kind": "open" if open_ else "fail",
+        "level": "none" if open_ else finding.severity.value,
         "message": {"text": _message(finding)},
         "locations": [{"physicalLocation": _place(finding.span)}],
         "properties": {
@@ -90,6 +103,8 @@ def _result(finding: Diagnostic, rule: int, fingerprints: dict[str, str]) -> dic
             "witness": None if finding.witness is None else dict(finding.witness),
         },
     }
+    if frequency is not None:
+        result["properties"]["frequency"] = frequency_object(frequency)
     if finding.related:
         result["relatedLocations"] = [
             {

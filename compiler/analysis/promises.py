@@ -86,6 +86,16 @@ def _failed(analysis: Analysis, promise: p.Promise) -> Iterator[Diagnostic]:
         yield analysis.unknown(rule, question, promise.span, doubt, promise.text)
 
 
+def breaking(analysis: Analysis, promise: p.Promise) -> Expr:
+    """When some decision about a request can break the promise."""
+    subject = analysis.subject
+    broken: list[Expr] = []
+    for way in ways(analysis, promise):
+        said = _of_way(analysis, promise.condition.expr, way)
+        broken.append(subject.both(way.condition, said if promise.never else subject.no(said)))
+    return subject.any(broken)
+
+
 def _decide(analysis: Analysis, witness: Witness, way: Way) -> Decision:
     cached = Circumstances(cached=lambda category: ENTRY if way.cached else None)
     return analysis.witnesses.decide(witness, cached)

@@ -25,11 +25,15 @@ guard no_attacks { when attack.jailbreak >= 0.90  reject 403 "prompt_injection" 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from routec.compiler import policy as p
-from routec.compiler.interpreter import Decision
 from routec.compiler.rules.page import rule
 from routec.compiler.types import Scores, Value
 from routec.dsl.diagnostic import Diagnostic, Related, Severity
+
+if TYPE_CHECKING:
+    from routec.compiler.interpreter import Decision
 
 RULE = rule("RC301", "fail-open", Severity.WARNING, __doc__)
 
