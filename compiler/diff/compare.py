@@ -17,7 +17,7 @@ from typing import Any
 from routec.compiler import policy as p
 from routec.compiler.analysis.witness import Witness, Witnesses
 from routec.compiler.diff.matters import matters
-from routec.compiler.diff.outcomes import Doing, Facet, Key, facets, none_of
+from routec.compiler.diff.outcomes import OVERFLOW, Doing, Facet, Key, facets, none_of
 from routec.compiler.diff.redefined import Acceptance, Redefinition, acceptance, redefined
 from routec.compiler.diff.shown import shown
 from routec.compiler.diff.union import Union, unite
@@ -29,6 +29,9 @@ MOST = 100
 """Destinations that are told apart for the requests of one outcome."""
 
 _UNSHOWN = "no request could be built that shows it"
+
+Does = Mapping[str, Key]
+"""The outcome of a decision in each facet in which it has one."""
 
 Progress = Callable[[str, int, int], None]
 """Hears of each outcome that is looked at: its name, how many are done, and of how many."""
@@ -151,6 +154,16 @@ def _refused(one: Acceptance) -> Change:
     return Change("request", one.before, one.after, None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A request that shows a change, what both policies do to it, and how it is written."""
+
+    old: Does
+    new: Does
+    shown: Mapping[str, Any]
+    matters: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Comparison:
     """What the facets of one comparison share."""
@@ -163,6 +176,7 @@ class _Comparison:
     outcomes: list[OutcomeRelation] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     more: list[str] = field(default_factory=list)
+    known: list[_Known] = field(default_factory=list)
 
     def ask(self, condition: Expr) -> Answer:
         """Whether some request meets a condition; earlier models are asked first."""
@@ -173,9 +187,15 @@ class _Comparison:
 
     def does(self, witness: Witness, facet: str) -> tuple[Key | None, Key | None]:
         """What both interpreters do to a request, in one respect."""
+        old, new = self.all(witness, limited=facet == OVERFLOW)
+        return old.get(facet), new.get(facet)
+
+    def all(self, witness: Witness, *, limited: bool = True) -> tuple[Does, Does]:
+        """What both interpreters do to a request."""
+        sides = (self.union.old, self.union.new)
         old, new = (
-            does.of(does.facts(side.see(witness))).get(facet)
-            for does, side in zip(self.doing, (self.union.old, self.union.new), strict=True)
+            does.of(does.facts(side.see(witness, limited=limited)))
+            for does, side in zip(self.doing, sides, strict=True)
         )
         return old, new
 
@@ -202,9 +222,13 @@ class _Facet:
         self._leaves: dict[Key | None, bool | None] = {}
         self._comes: dict[Key | None, bool | None] = {}
         self._reasons: dict[Key | None, str] = {}
+        self._pairs: dict[Key | None, set[Key | None]] = {}
 
     def compare(self, total: int) -> None:
         """Find every changed region and what becomes of every outcome."""
+        # Requests of other facets often show the changes of this one.
+        for known in self._all.known:
+            self._report(known)
         whole = True
         done = len(self._all.outcomes)
         for key, label in self._labels.items():
@@ -237,11 +261,16 @@ class _Facet:
         """Where the requests of an outcome go; whether all of their destinations are known."""
         side = self._all.union.new
         before, after = self._when[key]
-        self._leaves[key] = False
+        self._leaves.setdefault(key, False)
         if before is after:
             return True
         left = side.all(before, side.no(after))
-        for _ in range(MOST):
+        destinations = self._pairs.setdefault(key, set())
+        for other in destinations:
+            left = side.all(left, side.no(self._when[other][1]))
+        while len(destinations) < MOST:
+            if len(destinations) == len(self._when) - 1:
+                return True
             answer = self._all.ask(left)
             if isinstance(answer, Unsat):
                 return True
@@ -276,9 +305,9 @@ class _Facet:
         return self._comes[key]
 
     def _witness(self, model: Model) -> tuple[Key | None, Key | None] | None:
-        """Report a changed region: its outcomes, as both interpreters have them.
+        """Report a changed region that a model is of: its outcomes, by both interpreters.
 
-        ``None`` where no request shows a change.
+        ``None`` where no request shows the change.
         """
         name = self._facet.name
         pairs: list[tuple[Key | None, Key | None]] = []
@@ -291,20 +320,37 @@ class _Facet:
         witness = self._all.witnesses.find(model, shows)
         if witness is None:
             return None
-        before, after = pairs[0]
+        all_ = self._all
+        old, new = all_.all(witness)
+        known = _Known(
+            old,
+            new,
+            shown(all_.union, witness),
+            matters(all_.union.policy, witness, shows, self._suspects(witness)),
+        )
+        all_.known.append(known)
+        self._report(known)
+        return pairs[0]
+
+    def _suspects(self, witness: Witness) -> frozenset[str]:
+        """What the rules that decide a request read."""
+        found: set[str] = set()
+        for side in (self._all.union.old, self._all.union.new):
+            found |= side.decisive(witness)
+        return frozenset(found)
+
+    def _report(self, known: _Known) -> None:
+        """Report the change that a request shows in this facet, if it is a new one."""
+        name = self._facet.name
+        before, after = known.old.get(name), known.new.get(name)
+        destinations = self._pairs.setdefault(before, set())
+        if before == after or after in destinations:
+            return
+        destinations.add(after)
         self._leaves[before] = True
         self._comes[after] = True
-        union = self._all.union
-        self._all.changes.append(
-            Change(
-                name,
-                self._labels[before],
-                self._labels[after],
-                shown(union, witness),
-                matters(union.policy, witness, shows),
-            )
-        )
-        return before, after
+        labels = self._labels[before], self._labels[after]
+        self._all.changes.append(Change(name, *labels, known.shown, known.matters))
 
     def _doubt(self, known: dict[Key | None, bool | None], key: Key | None, reason: str) -> None:
         """Note that something is not known, unless it is."""

@@ -10,19 +10,25 @@ from routec.compiler.analysis.witness import Shows, Witness
 from routec.compiler.types import Kind, Scores, Type, Value
 
 
-def matters(policy: p.Policy, witness: Witness, shows: Shows) -> tuple[str, ...]:
+def matters(
+    policy: p.Policy, witness: Witness, shows: Shows, suspects: frozenset[str]
+) -> tuple[str, ...]:
     """The fields and signals of which another value would make a request show it no more.
 
     Each is tried by itself with values that differ plainly, so that one which only matters
-    together with others may be missing.
+    together with others may be missing. Of those that are not suspects only the ones are tried
+    that were not left as plain as can be.
 
     Args:
         policy: declares them.
-        witness: a request that shows something.
+        witness: a request that shows something, as plain as can be.
         shows: whether a request does.
+        suspects: those that may matter whatever their value.
     """
     found: list[str] = []
     for name, declared in policy.fields.items():
+        if name not in suspects and witness.attributes[name] == declared.default:
+            continue
         others = (
             replace(witness, attributes={**witness.attributes, name: other})
             for other in _others(declared.type, witness.attributes[name])
@@ -32,6 +38,8 @@ def matters(policy: p.Policy, witness: Witness, shows: Shows) -> tuple[str, ...]
             found.append(name)
     for name, value in witness.signals.items():
         signal = policy.signals[name]
+        if name not in suspects and value in (False, 0, frozenset(), ""):
+            continue
         changed = (
             replace(witness, signals={**witness.signals, name: other})
             for other in _others(signal.type, value)
@@ -59,7 +67,7 @@ def _others(type_: Type, value: Value) -> Iterator[Value]:
             high = 1_000_000_000 if type_.high is None else float(type_.high)
             integral = type_.kind is Kind.INT
             assert isinstance(value, int | float)
-            for other in (low, high, value - 1, value + 1, 0, 1):
+            for other in (low, high, value - 1, value + 1):
                 if low <= other <= high:
                     yield int(other) if integral else float(other)
         case Kind.ENUM:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from routec.compiler import policy as p
+from routec.compiler.dependencies import guarded_signals
 from routec.compiler.diff.union import Union, common_type
 
 _UNSEEN = frozenset({"name", "span", "type"})
@@ -112,6 +113,13 @@ def _signals(union: Union) -> Iterator[Redefinition]:
                 parts.append("its bands, or what they divide, differ")
         elif bound[0].name != bound[1].name or bound[0].kinds != bound[1].kinds:
             parts.append(_definitions(one.definition, other.definition))
+        guarded = [name in guarded_signals(side.policy) for side in (union.old, union.new)]
+        if guarded[0] != guarded[1] and isinstance(other.definition, p.Keyword | p.Regex):
+            parts.append(
+                "also sees decoded text, as a guard depends on it"
+                if guarded[1]
+                else "no longer sees decoded text, as no guard depends on it"
+            )
         if one.on_error != other.on_error and one.kind == other.kind:
             parts.append(f"on_error {_value(one.on_error)} became {_value(other.on_error)}")
         waits = getattr(one.definition, "timeout", None), getattr(other.definition, "timeout", None)
@@ -138,7 +146,7 @@ def _definitions(one: p.Definition, other: p.Definition) -> str:
             parts.append("its terms, or what they read, differ")
         else:
             parts.append(f"{what} {_value(before)} became {_value(after)}")
-    return ", ".join(dict.fromkeys(parts)) or "what it is made from was redefined"
+    return ", ".join(dict.fromkeys(parts))
 
 
 def _models(union: Union) -> Iterator[Redefinition]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from routec.compiler import policy as p
+from routec.compiler.analysis.supposing import roomy, runnable
 from routec.compiler.analysis.witness import Witness
+from routec.compiler.dependencies import guarded_signals, inputs
 from routec.compiler.diff.identity import Identity, of_definition
 from routec.compiler.expr import (
     And,
@@ -27,6 +29,7 @@ from routec.compiler.expr import (
     Table,
     Truth,
     Variable,
+    variables,
 )
 from routec.compiler.interpreter import Decision, Request, decide, evaluate
 from routec.compiler.types import BOOL, COUNT, Kind, Plain, Scores, Type, Value, enum_of, set_of
@@ -69,7 +72,7 @@ class Seen:
 
     Attributes:
         decision: its decision, if every model could hold the request.
-        overflow: whether in fact none of the route's can.
+        overflow: whether in fact none of the route's can; false where that was not asked.
         entities: kinds of the entities that the policy sees in the request.
     """
 
@@ -88,11 +91,12 @@ class Side:
     bindings: dict[str, Binding] = field(default_factory=dict)
     size: str | None = None
     _known: dict[Expr, Expr] = field(default_factory=dict)
+    _runnable: p.Policy = field(init=False)
     _roomy: p.Policy = field(init=False)
 
     def __post_init__(self) -> None:
-        roomy = {n: replace(m, context=None) for n, m in self.policy.models.items()}
-        self._roomy = replace(self.policy, models=roomy)
+        self._runnable = runnable(self.policy)
+        self._roomy = roomy(self.policy)
 
     # --- conditions ---------------------------------------------------------------
 
@@ -187,8 +191,13 @@ class Side:
 
     # --- requests -----------------------------------------------------------------
 
-    def see(self, witness: Witness) -> Seen:
-        """What this policy's interpreter decides about a request of the comparison."""
+    def see(self, witness: Witness, *, limited: bool = True) -> Seen:
+        """What this policy's interpreter decides about a request of the comparison.
+
+        Args:
+            witness: the request.
+            limited: whether to ask if its size is too much for the route.
+        """
         attributes: dict[str, Plain] = {}
         for name in self.policy.fields:
             binding = self.bindings[name]
@@ -205,9 +214,27 @@ class Side:
         request = Request("witness", attributes, int(size) if isinstance(size, int) else 0)
         return Seen(
             decide(self._roomy, request, signals),
-            decide(self.policy, request, signals).overflow,
+            limited and decide(self._runnable, request, signals).overflow,
             frozenset(entities),
         )
+
+    def decisive(self, witness: Witness) -> set[str]:
+        """The fields and signals that the condition of the rule that decides a request reads."""
+        decision = self.see(witness, limited=False).decision
+        rules: list[p.Guard | p.Route] = [*self.policy.guards, *self.policy.routes]
+        conditions = [
+            rule.when.expr
+            for rule in rules
+            if rule.name == (decision.guard if isinstance(rule, p.Guard) else decision.route)
+        ]
+        found: set[str] = set()
+        waiting = [v for condition in conditions for v in variables(condition)]
+        while waiting:
+            variable = waiting.pop()
+            found.add(self.bindings[variable.name].name)
+            if variable.source == "signal":
+                waiting.extend(inputs(self.policy.signals[variable.name]))
+        return found
 
     def _value(self, binding: Binding, witness: Witness) -> Value:
         if binding.flag is not None and witness.attributes[binding.flag.name]:
@@ -224,7 +251,7 @@ class Union:
     Attributes:
         old: the policy that is replaced.
         new: the policy that replaces it.
-        policy: the fields and signals of both; it has no rules.
+        policy: the fields and signals of both, and the conditions of their guards.
         table: maker of conditions over them.
         size: signal with the request's tokens; ``None`` where neither policy can tell.
         absent: flag of each field whose absence matters, by the field's name.
@@ -274,9 +301,11 @@ class _Builder:
             fields=self.fields,
             signals=self.signals,
             lets={},
-            categories=(),
-            guards=(),
-            routes=(),
+            categories=(*old.policy.categories, *new.policy.categories),
+            guards=tuple(
+                _guard(side, guard) for side in self.sides for guard in side.policy.guards
+            ),
+            routes=(*old.policy.routes, *new.policy.routes),
             promises=(),
             cases=(),
             meanings={},
@@ -335,9 +364,13 @@ class _Builder:
     def _all_signals(self) -> None:
         basic: dict[Identity, list[tuple[Side, p.Signal]]] = {}
         for side in self.sides:
+            guarded = guarded_signals(side.policy)
             for signal in side.policy.signals.values():
                 if signal.stage is not p.Stage.DERIVED:
                     identity = of_definition(signal, side.variable, side.condition)
+                    if isinstance(signal.definition, p.Keyword | p.Regex):
+                        # What a guard depends on is also true of decoded views of the text.
+                        identity += (signal.name in guarded,)
                     basic.setdefault(identity, []).append((side, signal))
         for group in basic.values():
             failures = list(dict.fromkeys(_failure(signal) for _, signal in group))
@@ -402,6 +435,10 @@ class _Builder:
             definition = replace(signal.definition, summands=summands)
             self.signals[name] = replace(signal, name=name, definition=definition)
         side.bindings[signal.name] = Binding(name, signal.type)
+
+
+def _guard(side: Side, guard: p.Guard) -> p.Guard:
+    return replace(guard, when=p.Condition(side.condition(guard.when.expr), None))
 
 
 def _failure(signal: p.Signal) -> object:
