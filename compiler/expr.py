@@ -7,7 +7,7 @@ build upon expressions of another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -202,10 +202,32 @@ def walk(expr: Expr) -> Iterator[Expr]:
             continue
         seen.add(node)
         yield node
-        if isinstance(node, Not):
-            stack.append(node.operand)
-        elif isinstance(node, And | Or):
-            stack.extend(reversed(node.operands))
+        stack.extend(reversed(operands(node)))
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """What a connective joins; nothing for atoms and constants."""
+    if isinstance(expr, Not):
+        return (expr.operand,)
+    return expr.operands if isinstance(expr, And | Or) else ()
+
+
+def bottom_up(expr: Expr, done: Container[Expr]) -> Iterator[Expr]:
+    """The parts of an expression that are not `done`, operands before what uses them.
+
+    Whoever iterates adds each part to `done` before asking for the next. Expressions may nest
+    deeper than Python's stack.
+    """
+    stack = [expr]
+    while stack:
+        top = stack[-1]
+        waiting = [] if top in done else [part for part in operands(top) if part not in done]
+        if waiting:
+            stack.extend(reversed(waiting))
+            continue
+        stack.pop()
+        if top not in done:
+            yield top
 
 
 def variables(expr: Expr) -> tuple[Variable, ...]:

@@ -22,6 +22,7 @@ from routec.compiler.expr import (
     Or,
     Truth,
     Variable,
+    bottom_up,
 )
 from routec.compiler.types import Scores, Value
 from routec.dsl.source import Span
@@ -142,24 +143,9 @@ class _Nodes:
 
     def of(self, expr: Expr) -> int:
         """Index of a condition."""
-        stack = [expr]
-        while stack:
-            top = stack[-1]
-            if top in self._numbers:
-                stack.pop()
-                continue
-            parts: tuple[Expr, ...] = ()
-            if isinstance(top, Not):
-                parts = (top.operand,)
-            elif isinstance(top, And | Or):
-                parts = top.operands
-            waiting = [part for part in parts if part not in self._numbers]
-            if waiting:
-                stack.extend(reversed(waiting))
-                continue
-            stack.pop()
-            self._numbers[top] = len(self.nodes)
-            self.nodes.append(self._node(top))
+        for part in bottom_up(expr, self._numbers):
+            self._numbers[part] = len(self.nodes)
+            self.nodes.append(self._node(part))
         return self._numbers[expr]
 
     def variable(self, variable: Variable) -> int:

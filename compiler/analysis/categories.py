@@ -9,10 +9,10 @@ from itertools import combinations
 
 from routec.compiler import policy as p
 from routec.compiler.analysis.analysis import Analysis, further
-from routec.compiler.analysis.folding import reads
 from routec.compiler.analysis.promises import applies
 from routec.compiler.analysis.subject import terms
 from routec.compiler.analysis.witness import Witness
+from routec.compiler.dependencies import reads
 from routec.compiler.expr import Expr, Variable
 from routec.compiler.rules import leaky_scope, overlapping_categories
 from routec.compiler.theory.encoding import Encoding, key_of

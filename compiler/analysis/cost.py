@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from routec.compiler import policy as p
 from routec.compiler.analysis.analysis import Analysis
-from routec.compiler.analysis.folding import reads
 from routec.compiler.analysis.needs import COSTLY, SCAN, Call, calls, settled
 from routec.compiler.analysis.witness import Witness
+from routec.compiler.dependencies import reads
 from routec.compiler.expr import Expr
 from routec.compiler.rules import costly_first, over_budget
 from routec.compiler.theory.solver import Answer, Sat, Unknown, Unsat

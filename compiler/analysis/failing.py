@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from routec.compiler import policy as p
-from routec.compiler.analysis.folding import conjunction, disjunction, negation, read_directly
+from routec.compiler.analysis.folding import conjunction, disjunction, negation
+from routec.compiler.dependencies import inputs
 from routec.compiler.expr import (
     And,
     Compare,
@@ -158,7 +159,7 @@ def failure(table: Table, signals: Mapping[str, p.Signal], name: str) -> Failure
     assert on_error is not None
     making = _Making(table, fixed={name: on_error})
     for other, signal in signals.items():
-        if other != name and any(making.varies(v) for v in read_directly(signal)):
+        if other != name and any(making.varies(v) for v in inputs(signal)):
             # A space keeps the twin's name apart from all that can be declared.
             making.derive(signal, f"{other} without {name}")
     return Failure(making.fixed, making.twins)

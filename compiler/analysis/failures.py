@@ -8,8 +8,9 @@ from dataclasses import replace
 from routec.compiler import policy as p
 from routec.compiler.analysis.analysis import Analysis, further, outcome
 from routec.compiler.analysis.failing import Failure, failure, substitute
-from routec.compiler.analysis.folding import conjunction, negation, reads
+from routec.compiler.analysis.folding import conjunction, negation
 from routec.compiler.analysis.witness import Witness, as_json
+from routec.compiler.dependencies import reads
 from routec.compiler.expr import Expr
 from routec.compiler.interpreter import Decision
 from routec.compiler.rules import fail_open

@@ -122,7 +122,7 @@ def _some(analysis: Analysis, mark: Mark, guards: Iterable[p.Guard]) -> Expr:
 
 def _contested(policy: p.Policy, mark: Mark) -> bool:
     """Whether it is a header that rules set to several values, so that their order matters."""
-    rules = (*policy.guards, *policy.routes)
+    rules: tuple[p.Guard | p.Route, ...] = (*policy.guards, *policy.routes)
     return mark[0] == "header" and any(
         other[:2] == mark[:2] and other != mark for rule in rules for other in marks(rule)
     )

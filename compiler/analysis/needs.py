@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from routec.compiler import policy as p
-from routec.compiler.analysis.folding import conjunction, disjunction, negation, readers
+from routec.compiler.analysis.folding import conjunction, disjunction, negation
+from routec.compiler.dependencies import readers
 from routec.compiler.expr import And, Const, Expr, Not, Or, Table
 
 SCAN = Decimal("0.00001")

@@ -29,6 +29,7 @@ from routec.compiler.expr import (
     Or,
     Truth,
     Variable,
+    bottom_up,
     walk,
 )
 from routec.compiler.types import Kind
@@ -319,26 +320,8 @@ class Encoding:
 
     def literal(self, expr: Expr) -> int:
         """The literal of a condition; its atoms must have been declared."""
-        found = self._literals.get(expr)
-        if found is not None:
-            return found
-        stack = [expr]
-        while stack:
-            top = stack[-1]
-            if top in self._literals:
-                stack.pop()
-                continue
-            parts: tuple[Expr, ...] = ()
-            if isinstance(top, Not):
-                parts = (top.operand,)
-            elif isinstance(top, And | Or):
-                parts = top.operands
-            waiting = [part for part in parts if part not in self._literals]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            stack.pop()
-            self._literals[top] = self._encode(top)
+        for part in bottom_up(expr, self._literals):
+            self._literals[part] = self._encode(part)
         return self._literals[expr]
 
     def _encode(self, expr: Expr) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routec.compiler.expr import And, Const, Expr, Not, Or
+from routec.compiler.expr import And, Const, Expr, Not, Or, bottom_up
 from routec.compiler.theory.encoding import Encoding
 
 if TYPE_CHECKING:
@@ -55,26 +55,8 @@ class Samples:
     def mask(self, expr: Expr) -> int:
         """In which models a condition holds."""
         masks = self._masks
-        found = masks.get(expr)
-        if found is not None:
-            return found
-        stack = [expr]
-        while stack:
-            top = stack[-1]
-            if top in masks:
-                stack.pop()
-                continue
-            parts: tuple[Expr, ...] = ()
-            if isinstance(top, Not):
-                parts = (top.operand,)
-            elif isinstance(top, And | Or):
-                parts = top.operands
-            waiting = [part for part in parts if part not in masks]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            stack.pop()
-            masks[top] = self._of(top)
+        for part in bottom_up(expr, masks):
+            masks[part] = self._of(part)
         return masks[expr]
 
     def _of(self, expr: Expr) -> int:

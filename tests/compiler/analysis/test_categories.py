@@ -294,7 +294,7 @@ def _way_in(category: p.Category, route: p.Route | None) -> list[p.Condition]:
 
 
 def _fields(policy: p.Policy, condition: p.Condition) -> set[str]:
-    from routec.compiler.analysis.folding import reads
+    from routec.compiler.dependencies import reads
 
     found = reads(policy.signals, condition.expr)
     return {name for name, variable in found.items() if variable.source == "field"}
