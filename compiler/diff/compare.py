@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from routec.compiler import policy as p
-from routec.compiler.analysis.witness import Witness, Witnesses
+from routec.compiler.analysis.witness import Shows, Witness, Witnesses
 from routec.compiler.diff.matters import matters
 from routec.compiler.diff.outcomes import OVERFLOW, Doing, Facet, Key, facets, none_of
 from routec.compiler.diff.redefined import Acceptance, Redefinition, acceptance, redefined
@@ -27,6 +27,9 @@ from routec.compiler.theory.texts import Texts
 
 MOST = 100
 """Destinations that are told apart for the requests of one outcome."""
+
+EFFORT = 200_000
+"""Rules looked at, over a whole comparison, to tell which values changes depend on."""
 
 _UNSHOWN = "no request could be built that shows it"
 
@@ -73,7 +76,8 @@ class Change:
         before: the old outcome.
         after: the new outcome.
         witness: one of them, in the shape of the contract; ``None`` for ``request``.
-        matters: the fields and signals on whose values in the witness the change depends.
+        matters: the fields and signals on whose values in the witness the change depends; none
+            where the effort for telling was spent.
     """
 
     facet: str
@@ -120,7 +124,8 @@ def compare(
     doing = (Doing(union.old), Doing(union.new))
     found = facets(union, doing)
     conditions = [when for f in found for o in f.outcomes.values() for when in o.when]
-    theory = Theory(union.policy.signals, conditions, budget=budget)
+    # As one condition: they share most of their parts, and each part is to be declared once.
+    theory = Theory(union.policy.signals, [union.table.or_(conditions)], budget=budget)
     texts = Texts(theory.encoding, union.policy)
     theory.watch((texts,))
     witnesses = Witnesses(union.policy, theory.encoding, texts)
@@ -177,6 +182,7 @@ class _Comparison:
     changes: list[Change] = field(default_factory=list)
     more: list[str] = field(default_factory=list)
     known: list[_Known] = field(default_factory=list)
+    left: int = EFFORT
 
     def ask(self, condition: Expr) -> Answer:
         """Whether some request meets a condition; earlier models are asked first."""
@@ -326,18 +332,27 @@ class _Facet:
             old,
             new,
             shown(all_.union, witness),
-            matters(all_.union.policy, witness, shows, self._suspects(witness)),
+            self._matters(witness, shows),
         )
         all_.known.append(known)
         self._report(known)
         return pairs[0]
 
-    def _suspects(self, witness: Witness) -> frozenset[str]:
-        """What the rules that decide a request read."""
-        found: set[str] = set()
-        for side in (self._all.union.old, self._all.union.new):
-            found |= side.decisive(witness)
-        return frozenset(found)
+    def _matters(self, witness: Witness, shows: Shows) -> tuple[str, ...]:
+        """The values that a change depends on; none where the effort is spent."""
+        all_ = self._all
+        if all_.left <= 0:
+            return ()
+        suspects: set[str] = set()
+        for side in (all_.union.old, all_.union.new):
+            suspects |= side.decisive(witness)
+        price = len(all_.union.policy.guards) + len(all_.union.policy.routes)
+
+        def counted(one: Witness) -> bool:
+            all_.left -= price
+            return shows(one)
+
+        return matters(all_.union.policy, witness, counted, frozenset(suspects))
 
     def _report(self, known: _Known) -> None:
         """Report the change that a request shows in this facet, if it is a new one."""
