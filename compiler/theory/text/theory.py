@@ -16,11 +16,12 @@ the match, may change that, and not where there may be no message at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from routec.compiler import policy as p
+from routec.compiler.theory.text.apart import Apart
 from routec.compiler.theory.text.conversation import PLACES, Conversations
 from routec.compiler.theory.text.engine import Clash, Engine, Sample, Unknown
 from routec.compiler.theory.text.keywords import KeywordIndex, smallest_cover
@@ -69,7 +70,7 @@ class TextTheory:
         ValueError: two signals have one name.
     """
 
-    __slots__ = ("_conversations", "_engine", "_forced", "_rank", "_signals", "_traits")
+    __slots__ = ("_apart", "_conversations", "_engine", "_forced", "_rank", "_signals", "_traits")
 
     def __init__(self, signals: Sequence[TextSignal], *, budget: Budget | None = None) -> None:
         self._signals = {signal.name: signal for signal in signals}
@@ -80,6 +81,7 @@ class TextTheory:
         self._engine = Engine(signals, index, budget or Budget())
         self._traits = {signal.name: traits(signal.definition) for signal in signals}
         self._conversations = Conversations(self._signals, self._traits, self._engine)
+        self._apart = Apart(self._signals, self._traits, self._conversations, self._engine)
         self._forced = {
             signal.name: tuple(
                 frozenset(
@@ -152,6 +154,13 @@ class TextTheory:
                     )
                 if follows:
                     yield name, other
+
+    def surely(self, true: Collection[str], asked: Collection[str]) -> bool:
+        """Whether it is plain that of those asked about just these can be true.
+
+        Much quicker than `check`, which finds a conversation where this says so.
+        """
+        return self._apart.allows(true, asked)
 
     def check(self, assignment: Mapping[str, bool]) -> Answer:
         """Say whether the signals can have these values together.
