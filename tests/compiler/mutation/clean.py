@@ -19,7 +19,7 @@ MODELS = {
     "flash": "provider: google, input: $0.10, output: $0.40, context: 1M, quality: 0.60",
 }
 PROVIDERS = {"mini": "openai", "opus": "anthropic", "local": "vllm", "flash": "google"}
-TOPICS = ("billing", "code", "legal", "other")
+TOPICS = ("billing", "code", "legal", "health", "other")
 
 
 @dataclass

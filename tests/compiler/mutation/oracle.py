@@ -307,14 +307,14 @@ class Oracle:
 
 
 def _acts(decision: Decision) -> tuple[object, ...]:
-    """What guards do to a decision, and what becomes of it."""
+    """What guards do to a decision, and what becomes of it; tags in any order."""
     return (
         decision.outcome,
         decision.status,
         decision.reason,
         decision.route,
         frozenset(decision.redacted),
-        decision.tags,
+        frozenset(decision.tags),
         dict(decision.headers),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.compiler.mutation.clean import MODELS, PROVIDERS, Draft, Rule
+from tests.compiler.mutation.clean import MODELS, PROVIDERS, TOPICS, Draft, Rule
 
 
 @dataclass(frozen=True)
@@ -460,8 +460,7 @@ def default_unreachable(draft: Draft) -> Planted:
     parts = draft.random.choice((_halves_int, _halves_float, _halves_bool, _halves_enum))(draft)
     low = draft.lowest()
     for at, part in enumerate(parts):
-        draft.route(f"part_{at}", low, part)
-    draft.routes[-1].body = draft.default + ' tag "only-last"'
+        draft.route(f"part_{at}", low, part, f'{draft.default} tag "only-{at}"')
     cover = frozenset(f"part_{at}" for at in range(len(parts)))
     return Planted("RC202", ("rest",), cover)
 
@@ -590,8 +589,7 @@ def redundant_category(draft: Draft) -> Planted:
 def _topics(draft: Draft) -> None:
     if not any(s.startswith("signal topic ") for s in draft.signals):
         draft.signals.append(
-            'signal topic = classifier("topic") '
-            "{ labels: [billing, code, legal, other], on_error: other }"
+            f'signal topic = classifier("topic") {{ labels: [{", ".join(TOPICS)}], on_error: other }}'
         )
 
 
@@ -624,7 +622,7 @@ family(
         ),
         "let": _unused("let", lambda draft: f"let spare = {draft.fresh_field()}"),
         "model": _unused("model", lambda draft: "provider: openai, context: 8k"),
-        "pool": _unused("pool", lambda draft: f"pool spare = [{draft.target()}]"),
+        "pool": _unused("pool", lambda draft: f"pool spare = [{draft.default.split()[1]}]"),
     },
 )
 
