@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from unicodedata import category
 
 TAB = 4
@@ -41,18 +42,18 @@ def width(text: str) -> int:
     return cell_len(text)
 
 
-def wrapped(text: str, columns: int) -> list[str]:
-    """The text on lines of at most so many columns, broken at spaces; a longer word stands alone.
+def wrapped(pieces: Iterable[str], columns: int) -> list[str]:
+    """Pieces joined by spaces on lines of at most so many columns, at least one line.
 
-    At least one line; spaces at which it is broken are gone.
+    A longer piece stands alone; spaces at which a line ends are gone.
     """
     lines: list[str] = []
     current = ""
-    for word in text.split(" "):
-        longer = f"{current} {word}" if current else word
+    for piece in pieces:
+        longer = f"{current} {piece}" if current else piece
         if current and width(longer) > columns:
-            lines.append(current)
-            longer = word
+            lines.append(current.rstrip(" "))
+            longer = piece
         current = longer
     return [*lines, current]
 

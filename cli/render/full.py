@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from routec.cli.frequency import Frequency, in_traffic
 from routec.cli.render.styled import Line, Style, line
-from routec.cli.render.witness import EVERYTHING, Matters, in_words
+from routec.cli.render.witness import EVERYTHING, Matters, in_pieces
 from routec.cli.text import expanded, visible, width, wrapped
 from routec.dsl.diagnostic import Applicability, Diagnostic, Verdict
 from routec.dsl.source import Source, Span
@@ -30,7 +30,10 @@ class _Mark:
 
 
 COLUMNS = 100
-"""Columns at which what is said beside the source is broken."""
+"""Columns at which what is said around the source is broken."""
+
+_WITHOUT = frozenset({"RC210"})
+"""Rules whose finding a request does not show: what there is not of a band is no request."""
 
 About = Callable[[Diagnostic], tuple[Matters, Frequency | None]]
 """What matters of a finding's witness, and how often it happens."""
@@ -74,7 +77,7 @@ def _finding(
 ) -> list[Line]:
     word, severity = heading(finding)
     code = f"[{finding.code}]" if finding.code else ""
-    head: Line = ((word + code, severity), (f": {visible(finding.message)}", "strong"))
+    lines = _head(word + code, severity, visible(finding.message))
     places: dict[str, list[tuple[Span, str, bool]]] = {}
     places[finding.span.file] = [(finding.span, "", True)]
     for related in finding.related:
@@ -82,7 +85,6 @@ def _finding(
         found.append((related.span, visible(related.message), False))
     numbers = [s.end_line for marked in places.values() for s, _, _ in marked]
     gutter = len(str(max(numbers)))
-    lines: list[Line] = [head]
     for file, marked in places.items():
         arrow = "-->" if file == finding.span.file else ":::"
         first = marked[0][0]
@@ -101,36 +103,62 @@ def _finding(
     notes = list(_notes(finding, matters, frequency))
     if notes:
         lines.append(_bar(gutter))
-    for label, text in notes:
-        lines += _note(label, text, gutter)
+    for label, pieces in notes:
+        lines += _note(label, pieces, gutter)
     return lines
+
+
+def _head(word: str, style: Style, message: str) -> list[Line]:
+    first, *others = wrapped(message.split(" "), COLUMNS - len(word) - 2)
+    return [
+        ((word, style), (f": {first}", "strong")),
+        *(line(f"  {other}", "strong") for other in others),
+    ]
 
 
 def _notes(
     finding: Diagnostic, matters: Matters, frequency: Frequency | None
-) -> Iterator[tuple[str, str]]:
-    """What is said below the source: labels and texts."""
-    if finding.witness is not None:
-        yield "for example", in_words(finding.witness, matters)
+) -> Iterator[tuple[str, list[str]]]:
+    """What is said below the source: labels, and texts as pieces between which lines may break."""
+    if finding.witness is not None and finding.code not in _WITHOUT:
+        yield (
+            "the nearest" if matters.nearly else "for example",
+            in_pieces(finding.witness, matters),
+        )
     if frequency is not None:
-        yield "traffic", in_traffic(frequency)
+        yield "traffic", in_traffic(frequency).split(" ")
     if finding.verdict is Verdict.ESTIMATED:
-        yield "note", "this is estimated, not proved"
+        yield "note", ["this", "is", "seen", "in", "data,", "not", "proved"]
     elif finding.verdict is Verdict.UNKNOWN:
-        yield "note", "this is not decided: it may be wrong, or nothing at all"
-    if finding.help is not None:
-        yield "help", finding.help
+        yield (
+            "note",
+            [
+                "this",
+                "is",
+                "not",
+                "decided,",
+                "and",
+                "fails",
+                "no",
+                "check",
+                "without",
+                "`--strict`",
+            ],
+        )
+    # What a fix says need not be said twice.
+    if finding.help is not None and not (finding.fix and finding.help == "remove it"):
+        yield "help", finding.help.split(" ")
     if finding.fix is not None:
         safe = finding.fix.applicability is Applicability.SAFE
         option = "--fix" if safe else "--unsafe-fixes"
-        yield "fix", f"{finding.fix.title} ({finding.fix.applicability.value}: `{option}`)"
+        yield "fix", f"{finding.fix.title} ({finding.fix.applicability}: `{option}`)".split(" ")
 
 
-def _note(label: str, text: str, gutter: int) -> list[Line]:
+def _note(label: str, pieces: list[str], gutter: int) -> list[Line]:
     """A labelled text, its further lines below its beginning."""
     before = " " * gutter + " = "
     indent = len(before) + len(label) + 2
-    first, *others = wrapped(visible(text), max(40, COLUMNS - indent))
+    first, *others = wrapped([visible(piece) for piece in pieces], max(40, COLUMNS - indent))
     return [
         ((before, "frame"), (f"{label}: ", "strong"), (first, "")),
         *(line(" " * indent + other) for other in others),

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from routec.compiler import policy as p
+from routec.compiler.dependencies import inputs
 from routec.compiler.expr import Expr, Variable, variables
 from routec.compiler.types import Kind
 from routec.dsl.diagnostic import Diagnostic
+
+_OVERFLOW = "context_overflow"
 
 MOST = 200
 """Characters of a text that are shown."""
@@ -22,10 +25,13 @@ class Matters:
     Attributes:
         keys: keys of its signals; ``None`` for all.
         names: keys whose values are names of the language, such as members of an enum.
+        nearly: whether it is only the nearest to what there is not: of interest is then what it
+            has, false and 0 too, and not what is decided of it.
     """
 
     keys: frozenset[str] | None = None
     names: frozenset[str] = frozenset()
+    nearly: bool = False
 
 
 EVERYTHING = Matters()
@@ -55,7 +61,7 @@ def matters(policy: p.Policy, finding: Diagnostic) -> Matters:
     names = frozenset(
         n for n, t in types.items() if t.kind is Kind.ENUM or (t.kind is Kind.SET and t.members)
     )
-    return Matters(keys, names)
+    return Matters(keys, names, nearly=finding.code == "RC203")
 
 
 def _conditions(policy: p.Policy, named: set[str]) -> Iterator[Expr]:
@@ -76,56 +82,55 @@ def _read(policy: p.Policy, conditions: Iterable[Expr]) -> Iterator[Variable]:
     seen: set[Variable] = set()
     while waiting:
         variable = waiting.pop()
-        if variable in seen:
-            continue
-        seen.add(variable)
-        yield variable
-        if variable.source != "signal":
-            continue
-        definition = policy.signals[variable.name].definition
-        if isinstance(definition, p.Bands):
-            waiting.append(definition.variable)
-        elif isinstance(definition, p.Score):
-            for summand in definition.summands:
-                if summand.variable is not None:
-                    waiting.append(summand.variable)
-                elif summand.condition is not None:
-                    waiting += variables(summand.condition)
+        if variable not in seen:
+            seen.add(variable)
+            yield variable
+            if variable.source == "signal":
+                waiting += inputs(policy.signals[variable.name])
 
 
 def in_words(witness: Mapping[str, Any], what: Matters = EVERYTHING) -> str:
     """A witness as one line.
 
     Such as ``the request { tenant: "acme" } with text "very urgent" and topic: legal → route `a```.
-    Values that say nothing (false, 0, nothing at all) are left out.
+    Values that say nothing (false, 0, nothing at all) are left out unless `what` keeps them.
     """
-    parts = ["the request " + _block(witness.get("attributes", {}), what)]
-    said: list[str] = []
+    return " ".join(in_pieces(witness, what))
+
+
+def in_pieces(witness: Mapping[str, Any], what: Matters = EVERYTHING) -> list[str]:
+    """The same as pieces to be joined by spaces: a line is broken between pieces only."""
+    attributes = _entries(witness.get("attributes", {}), what)
+    pieces = ["the", "request", "{", *_listed(attributes), "}"] if attributes else ["a", "request"]
+    said: list[list[str]] = []
     messages = witness.get("messages")
     if messages:
         listed = ", ".join(f"{m['role']}: {_quoted(m['content'])}" for m in messages)
-        said.append(f"messages [{listed}]")
+        said.append(f"messages [{listed}]".split(" "))
     elif witness.get("text"):
-        said.append(f"text {_quoted(witness['text'])}")
+        said.append(f"text {_quoted(witness['text'])}".split(" "))
     signals = _entries(_kept(witness.get("signals", {}), what), what)
     if "tokens" in witness:
         signals = [f"{witness['tokens']} tokens", *signals]
     if signals:
-        said.append(", ".join(signals))
-    if said:
-        parts.append("with " + " and ".join(said))
-    outcome = witness.get("outcome")
-    if outcome is not None:
-        parts.append("→ " + _outcome(outcome))
-    line = " ".join(parts)
+        said.append(_listed(signals))
+    for at, part in enumerate(said):
+        pieces += ["with" if at == 0 else "and", *part]
+    if witness.get("outcome") is not None and not what.nearly:
+        pieces.append(f"→ {_outcome(witness['outcome'])}")
     failed = witness.get("failed")
     if failed:
-        values = ", ".join(_entries(_leading(failed["signals"]), what))
-        line += f", but while it fails {values} → {_outcome(failed['outcome'])}"
-    return line
+        pieces[-1] += ","
+        pieces += ["but", "while", "it", "fails", *_listed(_entries(_own(failed["signals"]), what))]
+        pieces.append(f"→ {_outcome(failed['outcome'])}")
+    return pieces
 
 
-def _leading(signals: Mapping[str, Any]) -> dict[str, Any]:
+def _listed(entries: list[str]) -> list[str]:
+    return [*(f"{entry}," for entry in entries[:-1]), *entries[-1:]]
+
+
+def _own(signals: Mapping[str, Any]) -> dict[str, Any]:
     """A failed signal's own value, without the scores behind a label."""
     first = next(iter(signals), None)
     return {} if first is None else {first: signals[first]}
@@ -137,15 +142,10 @@ def _kept(signals: Mapping[str, Any], what: Matters) -> dict[str, Any]:
     for name, value in signals.items():
         if what.keys is not None and name not in what.keys:
             continue
-        if value is False or value == 0 or value == "" or value == []:
+        if not what.nearly and (value is False or value in (0, "", [])):
             continue
         kept[name] = value
     return kept
-
-
-def _block(attributes: Mapping[str, Any], what: Matters) -> str:
-    entries = ", ".join(_entries(attributes, what))
-    return f"{{ {entries} }}" if entries else "{}"
 
 
 def _entries(values: Mapping[str, Any], what: Matters) -> list[str]:
@@ -174,5 +174,5 @@ def _quoted(text: str) -> str:
 def _outcome(outcome: Mapping[str, Any]) -> str:
     kind, name = outcome.get("kind"), outcome.get("name")
     if kind == "reject":
-        return f"rejected by `{name}`"
+        return f"rejected as `{name}`" if name == _OVERFLOW else f"rejected by `{name}`"
     return f"{kind} `{name}`"

@@ -17,8 +17,8 @@ category quick { when size < 500,     similarity: 0.97, ttl: 10m, scope: user }
 
 ## Use instead
 ```route
-category code  { when topic == code,                 similarity: 0.93, ttl: 7d,  scope: tenant }
-category quick { when size < 500 and topic != code,  similarity: 0.97, ttl: 10m, scope: user }
+category code  { when topic == code and size >= 500,  similarity: 0.93, ttl: 7d,  scope: tenant }
+category quick { when size < 500,                     similarity: 0.97, ttl: 10m, scope: user }
 ```
 """
 
@@ -38,7 +38,8 @@ def overlapping_categories(first: p.Category, second: p.Category, differ: str) -
         f"`{first.name}` and `{second.name}` can claim the same request but have different "
         f"{differ}: `{first.name}` applies, for it comes first",
         second.span,
-        help="exclude one from the condition of the other, or give them the same terms",
+        help=f"exclude the requests of `{second.name}` from the condition of `{first.name}`, or "
+        "give both the same terms",
         subjects=(second.name, first.name),
         related=(Related("comes first", first.span, first.name),),
     )

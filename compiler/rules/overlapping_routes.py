@@ -15,8 +15,8 @@ route sql priority 80 { when has_sql                  to coder }
 
 ## Use instead
 ```route
-route vip priority 90 { when role == vip and has_sql      to opus }
-route sql priority 80 { when has_sql and role != vip      to coder }
+route vip priority 80 { when has_sql and role == vip  to opus }
+route sql priority 80 { when has_sql and role != vip  to coder }
 ```
 """
 
@@ -35,7 +35,7 @@ def overlapping_routes(higher: p.Route, lower: p.Route) -> Diagnostic:
         RULE,
         f"`{lower.name}` loses some requests to `{higher.name}`, which has a higher priority",
         lower.span,
-        help="leave it, or say so in the condition of the lower one",
+        help="leave it, or give both one priority and let their conditions exclude each other",
         subjects=(lower.name, higher.name),
         related=(Related("decides these", higher.span, higher.name),),
     )

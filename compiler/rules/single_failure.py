@@ -22,7 +22,7 @@ default route rest { to opus  fallback mini }
 ```route
 policy desk { survive: one_provider }
 model opus { provider: anthropic, context: 200k }
-model gpt  { provider: openai,    context: 400k }
+model gpt  { provider: openai,    context: 200k }
 default route rest { to opus  fallback gpt }
 ```
 """

@@ -46,7 +46,9 @@ def unreachable_route(route: p.Route, cover: Sequence[p.Guard | p.Route]) -> Dia
         rejects = isinstance(part, p.Guard)
         related.append(Related("rejects these" if rejects else "covers it", part.span, part.name))
     top = max((c.priority for c in cover if isinstance(c, p.Route)), default=None)
-    if top is None or route.default:
+    if route.default:
+        help = "narrow what covers it, or make that the default route"
+    elif top is None:
         help = "remove it, or narrow what covers it"
     else:
         help = f"raise its priority above {top}, narrow what covers it, or remove it"
