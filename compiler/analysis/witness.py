@@ -94,11 +94,12 @@ class Witnesses:
         for name, field in self._policy.fields.items():
             attributes[name] = self._plain(model, (name, None), field.type, field.default)
         signals: dict[str, Value] = {}
+        found = self._texts.all_matches(messages)
         for name, signal in self._policy.signals.items():
             if signal.stage is p.Stage.DERIVED:
                 continue
-            if name in self._text_signals:
-                signals[name] = self._texts.matches(name, messages)
+            if name in found:
+                signals[name] = found[name]
             else:
                 signals[name] = self._signal(model, signal)
         return Witness(attributes, signals, messages)
@@ -180,10 +181,11 @@ class Witnesses:
             waiting = [changes]
             while waiting and self._left > 0:
                 chunk = waiting.pop()
-                candidate = witness
+                changed = witness
                 for change in chunk:
-                    candidate = change(candidate) or candidate
-                if candidate == witness:
+                    changed = change(changed) or changed
+                candidate = self._rewritten(changed, witness)
+                if candidate is None or candidate == witness:
                     continue
                 self._left -= self._price
                 if shows(candidate):
@@ -196,7 +198,9 @@ class Witnesses:
     def _changes(self, witness: Witness) -> Iterator[list[Change]]:
         """Changes that make a witness plainer, in groups that are independent of each other."""
         yield [
-            partial(self._without_text, n) for n in self._text_signals if witness.signals[n] is True
+            partial(_with_signal, n, False)
+            for n in self._text_signals
+            if witness.signals[n] is True
         ]
         plain: list[Change] = []
         shorter: list[Change] = []
@@ -218,14 +222,15 @@ class Witnesses:
         for change in (*others, *shorter):
             yield [change]
 
-    def _without_text(self, name: str, witness: Witness) -> Witness | None:
-        wanted = {n: witness.signals[n] is True and n != name for n in self._text_signals}
+    def _rewritten(self, witness: Witness, before: Witness) -> Witness | None:
+        """The witness with a text for its signals; ``None`` where none is found."""
+        wanted = {n: witness.signals[n] is True for n in self._text_signals}
+        if all(before.signals[n] is value for n, value in wanted.items()):
+            return witness
         messages = self._texts.write(wanted)
         if messages is None:
             return None
-        signals = dict(witness.signals)
-        for other in self._text_signals:
-            signals[other] = self._texts.matches(other, messages)
+        signals = {**witness.signals, **self._texts.all_matches(messages)}
         return replace(witness, signals=signals, messages=messages)
 
 

@@ -158,6 +158,7 @@ class Theory:
         self.samples = Samples(self.encoding)
         self.spent = 0
         self.queries = 0
+        self._undecided: dict[tuple[int, ...], Answer] = {}
         self.watch(sides)
 
     def watch(self, sides: Sequence[Side]) -> None:
@@ -178,6 +179,15 @@ class Theory:
 
     def solve(self, *assumptions: int) -> Answer:
         """Whether these literals can be true together."""
+        found = self._undecided.get(assumptions)
+        if found is None:
+            found = self._solve(assumptions)
+            if isinstance(found, Unknown):
+                # Asking again would cost as much and say the same.
+                self._undecided[assumptions] = found
+        return found
+
+    def _solve(self, assumptions: tuple[int, ...]) -> Answer:
         self.queries += 1
         doubts: list[str] = []
         for _ in range(self.budget.refusals):

@@ -6,7 +6,8 @@ from routec.compiler import policy as p
 from routec.compiler.dependencies import guarded_signals
 from routec.compiler.theory.encoding import Encoding
 from routec.compiler.theory.solver import Agreed, Doubtful, Messages, Model, Refused
-from routec.compiler.theory.text import Impossible, Possible, TextSignal, TextTheory, matches
+from routec.compiler.theory.text import Impossible, Possible, TextSignal, TextTheory
+from routec.compiler.theory.text.matcher import Reading
 
 
 class Texts:
@@ -52,9 +53,10 @@ class Texts:
         said = self._theory.check(wanted)
         return said.messages if isinstance(said, Possible) else None
 
-    def matches(self, name: str, messages: Messages) -> bool:
-        """Whether a text signal is true of a conversation."""
-        return matches(self._signals[name], messages)
+    def all_matches(self, messages: Messages) -> dict[str, bool]:
+        """Which text signals are true of a conversation."""
+        reading = Reading(messages)
+        return {name: reading.matches(signal) for name, signal in self._signals.items()}
 
     def _ask(self, true: frozenset[str]) -> Agreed | Refused | Doubtful:
         if self._theory.surely(true, self.names):
