@@ -15,7 +15,7 @@ from typing import Any
 from routec.cli.errors import CommandError, unreadable
 from routec.cli.offline import COSTLY, light_services
 from routec.compiler import policy as p
-from routec.compiler.analysis.folding import read_directly
+from routec.compiler.dependencies import inputs
 from routec.compiler.interpreter import Request as Decided
 from routec.compiler.interpreter import all_values
 from routec.compiler.lower import Unavailable, lower
@@ -85,7 +85,7 @@ class Corpus:
         values: dict[str, Value] = {}
         for name, signal in self._costly.items():
             try:
-                value = _recorded(signal, recorded)
+                value = recorded_value(signal, recorded)
             except (ValueError, TypeError, OverflowError) as error:
                 return f"`signals`: {error}"
             if value is not None:
@@ -107,15 +107,15 @@ class Corpus:
         values = dict(given)
         for name, alone in self._derived:
             if all(other in values for other in (*alone.fields, *alone.signals) if other != name):
-                inputs = {other: values[other] for other in alone.signals if other != name}
+                known = {other: values[other] for other in alone.signals if other != name}
                 fields = {n: v for n, v in values.items() if not isinstance(v, Scores)}
-                values[name] = all_values(alone, Decided("corpus", fields), inputs)[name]
+                values[name] = all_values(alone, Decided("corpus", fields), known)[name]
         return values
 
 
 def _alone(policy: p.Policy, signal: p.Signal) -> p.Policy:
     """The policy with nothing but what a derived signal reads, and that signal."""
-    read = {variable.name: variable for variable in read_directly(signal)}
+    read = {variable.name: variable for variable in inputs(signal)}
     return replace(
         policy,
         fields={n: policy.fields[n] for n, v in read.items() if v.source == "field"},
@@ -123,8 +123,8 @@ def _alone(policy: p.Policy, signal: p.Signal) -> p.Policy:
     )
 
 
-def _recorded(signal: Lowered, recorded: Mapping[str, Any]) -> Value | None:
-    """A signal's recorded value; ``None`` where there is none.
+def recorded_value(signal: Lowered, recorded: Mapping[str, Any]) -> Value | None:
+    """A signal's value among those recorded; ``None`` where there is none.
 
     Raises:
         ValueError: it is no value of the signal's.

@@ -32,7 +32,7 @@ from routec.compiler.expr import (
     bottom_up,
     walk,
 )
-from routec.compiler.types import Kind
+from routec.compiler.types import Kind, Scores
 
 Clause = list[int]
 Key = tuple[str, str | None]
@@ -278,12 +278,18 @@ class Encoding:
             earlier.append(below)
 
     def _twins(self) -> Iterator[tuple[Key, Key]]:
-        """Variables of signals of equal kind and definition, which therefore have equal values."""
-        first: dict[tuple[str, p.Definition], str] = {}
+        """Variables of signals that measure the same and fail to the same: their values are equal.
+
+        Not those of keywords and regexes: what guards depend on also sees decoded views of the
+        text, and the theory of texts knows which of them agree.
+        """
+        first: dict[tuple[str, p.Definition, object], str] = {}
         for name, signal in self._signals.items():
-            if isinstance(signal.definition, p.Score | p.Bands):
+            if isinstance(signal.definition, p.Score | p.Bands | p.Keyword | p.Regex):
                 continue
-            other = first.setdefault((signal.kind, signal.definition), name)
+            failure = signal.on_error
+            fails = failure.label if isinstance(failure, Scores) else failure
+            other = first.setdefault((signal.kind, signal.definition, fails), name)
             if other == name:
                 continue
             for table in (self.numbers, self.members, self.truths):

@@ -272,6 +272,27 @@ def test_another_failure_value_shows_where_the_signal_fails() -> None:
     assert "topic" not in shown["signals"]
 
 
+def test_another_failure_value_counts_in_sums_too() -> None:
+    found = difference(
+        ('{ examples: ["money back"] }', '{ examples: ["money back"], on_error: 0.7 }')
+    )
+    assert relations(found)["route large"] == "changed"
+    assert found.redefined[0].how == "on_error 0.0 became 0.7"
+
+
+def test_a_keyword_that_a_guard_now_depends_on_sees_more() -> None:
+    """Decoded text too, of which no example is written."""
+    old = BASE.replace(
+        "guard spam  { when urgent and tier == free", "guard spam  { when tier == free"
+    )
+    found = difference(
+        ("guard clean", 'guard loud { when urgent tag "loud" }\nguard clean'), old=old
+    )
+    assert relations(found)["tag loud"] == "widened"
+    assert relations(found)["route large"] == "unknown"
+    assert found.redefined[0].how == "also sees decoded text, as a guard depends on it"
+
+
 def test_another_default_shows_where_the_field_is_absent() -> None:
     found = difference(("max) = free", "max) = pro"))
     assert relations(found)["guard spam"] == "narrowed"
@@ -385,10 +406,10 @@ def edited(draw: st.DrawFn, made: Made) -> str:
         old = new = block.group()
         if kind == "condition" and "  when " in old:
             condition = draw(conditions((*names, *lets)))
-            new = re.sub(r"  when .*", lambda _: f"  when {condition}", old)
+            new = re.sub(r"  when .*", lambda _, c=condition: f"  when {c}", old)
         elif kind == "body":
             body = draw(bodies(categories))
-            new = re.sub(r"  to .*\n}", lambda _: f"  {body}\n}}", old, flags=re.S)
+            new = re.sub(r"  to .*\n}", lambda _, b=body: f"  {b}\n}}", old, flags=re.S)
         elif kind == "priority":
             rank = draw(st.integers(0, 4)) * 10
             new = re.sub(r"priority \d+", f"priority {rank}", old)
