@@ -21,8 +21,9 @@ from routec.cli.findings import Key, key
 from routec.cli.frequency import Frequency
 from routec.cli.progress import Progress
 from routec.cli.reading import STDIN, add_stdin_filename, policy_files, read_policy
+from routec.cli.render.about import About, Knows
 from routec.cli.render.styled import Line, Style, line, write
-from routec.cli.render.witness import Matters, matters
+from routec.cli.render.witness import EVERYTHING, matters
 from routec.cli.selection import Selection, fails, selection, statistics
 from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
 
@@ -188,22 +189,30 @@ def _say(options: argparse.Namespace, found: Report, extra: _Extra) -> int:
 
 def _print(options: argparse.Namespace, found: Report, extra: _Extra) -> None:
     findings = found.findings
+
+    def knows(finding: Diagnostic) -> About:
+        policy = found.owners[key(finding)].policy
+        what = EVERYTHING if policy is None else matters(policy, finding)
+        return About(what, extra.frequencies.get(key(finding)))
+
     match options.format:
         case "json":
-            _print_json(options, found, extra)
+            _print_json(options, found, extra, knows)
         case "sarif":
             from routec.cli.render.json import write_json
             from routec.cli.render.sarif import sarif_document
 
-            write_json(sarif_document(findings, found.sources, extra.frequencies))
+            write_json(sarif_document(findings, found.sources, knows))
         case "github":
             from routec.cli.render.github import github
 
-            write(github(findings))
+            write(github(findings, knows))
         case "junit":
             from routec.cli.render.junit import junit
 
-            write(junit(findings, found.sources, strict=options.strict))
+            write(junit(findings, found.sources, knows, strict=options.strict))
+        case _ if not findings:
+            pass
         case _ if options.statistics:
             _print_statistics(findings)
         case "concise":
@@ -211,17 +220,19 @@ def _print(options: argparse.Namespace, found: Report, extra: _Extra) -> None:
 
             write(concise(findings))
         case _:
-            _print_full(found, extra)
+            from routec.cli.render.full import full
+
+            write([*full(findings, found.sources, knows), _summary(findings)])
     if options.format in ("full", "concise"):
         _conclude(found, extra)
 
 
-def _print_json(options: argparse.Namespace, found: Report, extra: _Extra) -> None:
+def _print_json(options: argparse.Namespace, found: Report, extra: _Extra, knows: Knows) -> None:
     from routec.cli.render.json import findings_document, fixed_object, write_json
 
     names = [one.policy.name for one in found.checks if one.policy is not None]
     name = names[0] if len(found.checks) == 1 and names else None
-    document = findings_document(found.findings, name, extra.frequencies)
+    document = findings_document(found.findings, name, knows)
     if options.statistics:
         document["statistics"] = statistics(found.findings)
     if options.fix or options.unsafe_fixes:
@@ -234,20 +245,6 @@ def _print_statistics(findings: Sequence[Diagnostic]) -> None:
         ((f"{row['count']:>6}  ", ""), (str(row["code"]), "strong"), (f"  {row['name']}", ""))
         for row in statistics(findings)
     )
-
-
-def _print_full(found: Report, extra: _Extra) -> None:
-    from routec.cli.render.full import full
-
-    def about(finding: Diagnostic) -> tuple[Matters, Frequency | None]:
-        policy = found.owners[key(finding)].policy
-        what = Matters() if policy is None else matters(policy, finding)
-        return what, extra.frequencies.get(key(finding))
-
-    lines = full(found.findings, found.sources, about)
-    if found.findings:
-        lines.append(_summary(found.findings))
-    write(lines)
 
 
 def _conclude(found: Report, extra: _Extra) -> None:

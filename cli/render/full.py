@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from routec.cli.frequency import Frequency, in_traffic
+from routec.cli.frequency import in_traffic
+from routec.cli.render.about import About, Knows, example, nothing
 from routec.cli.render.styled import Line, Style, line
-from routec.cli.render.witness import EVERYTHING, Matters, in_pieces
 from routec.cli.text import expanded, visible, width, wrapped
 from routec.dsl.diagnostic import Applicability, Diagnostic, Verdict
 from routec.dsl.source import Source, Span
@@ -32,19 +32,9 @@ class _Mark:
 COLUMNS = 100
 """Columns at which what is said around the source is broken."""
 
-_WITHOUT = frozenset({"RC210"})
-"""Rules whose finding a request does not show: what there is not of a band is no request."""
-
-About = Callable[[Diagnostic], tuple[Matters, Frequency | None]]
-"""What matters of a finding's witness, and how often it happens."""
-
-
-def _all(finding: Diagnostic) -> tuple[Matters, Frequency | None]:
-    return EVERYTHING, None
-
 
 def full(
-    findings: Iterable[Diagnostic], sources: Mapping[str, Source], about: About = _all
+    findings: Iterable[Diagnostic], sources: Mapping[str, Source], knows: Knows = nothing
 ) -> list[Line]:
     """Each finding with its source, marked ``^`` at its place and ``-`` at related ones.
 
@@ -53,11 +43,11 @@ def full(
     Args:
         findings: in the order to show.
         sources: the files by name; a finding in none of them is shown without source.
-        about: what else is known of a finding.
+        knows: tells what else is known of a finding.
     """
     lines: list[Line] = []
     for finding in findings:
-        lines += _finding(finding, sources, *about(finding))
+        lines += _finding(finding, sources, knows(finding))
         lines.append(line())
     return lines
 
@@ -69,12 +59,7 @@ def heading(finding: Diagnostic) -> tuple[str, Style]:
     return finding.severity.value, finding.severity.value
 
 
-def _finding(
-    finding: Diagnostic,
-    sources: Mapping[str, Source],
-    matters: Matters,
-    frequency: Frequency | None,
-) -> list[Line]:
+def _finding(finding: Diagnostic, sources: Mapping[str, Source], about: About) -> list[Line]:
     word, severity = heading(finding)
     code = f"[{finding.code}]" if finding.code else ""
     lines = _head(word + code, severity, visible(finding.message))
@@ -100,7 +85,7 @@ def _finding(
                 for _, label, primary in marked
                 if not primary
             ]
-    notes = list(_notes(finding, matters, frequency))
+    notes = list(_notes(finding, about))
     if notes:
         lines.append(_bar(gutter))
     for label, pieces in notes:
@@ -116,19 +101,15 @@ def _head(word: str, style: Style, message: str) -> list[Line]:
     ]
 
 
-def _notes(
-    finding: Diagnostic, matters: Matters, frequency: Frequency | None
-) -> Iterator[tuple[str, list[str]]]:
+def _notes(finding: Diagnostic, about: About) -> Iterator[tuple[str, list[str]]]:
     """What is said below the source: labels, and texts as pieces between which lines may break."""
-    if finding.witness is not None and finding.code not in _WITHOUT:
-        yield (
-            "the nearest" if matters.nearly else "for example",
-            in_pieces(finding.witness, matters),
-        )
-    if frequency is not None:
-        yield "traffic", in_traffic(frequency).split(" ")
+    shown = example(finding, about)
+    if shown is not None:
+        yield shown
+    if about.frequency is not None:
+        yield "traffic", in_traffic(about.frequency).split(" ")
     if finding.verdict is Verdict.ESTIMATED:
-        yield "note", ["this", "is", "seen", "in", "data,", "not", "proved"]
+        yield "note", ["this is seen in data, not proved"]
     elif finding.verdict is Verdict.UNKNOWN:
         yield (
             "note",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from routec.cli.render.about import About, Knows, example_line, nothing
 from routec.cli.render.styled import Line, line
 from routec.cli.text import visible
 from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
@@ -15,16 +16,20 @@ SHOWN = 10
 _KINDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
-def github(findings: Sequence[Diagnostic]) -> list[Line]:
+def github(findings: Sequence[Diagnostic], knows: Knows = nothing) -> list[Line]:
     """Each finding as ``::error file=…,line=…,col=…,endColumn=…,title=…::message``.
 
     The worst come first, then those given first. Where GitHub leaves some out, a notice says so.
+
+    Args:
+        findings: what to annotate.
+        knows: tells what else is known of a finding.
     """
     lines: list[Line] = []
     left_out: list[str] = []
     for severity, kind in _KINDS.items():
         found = [finding for finding in findings if _severity(finding) is severity]
-        lines += (line(_command(kind, finding)) for finding in found)
+        lines += (line(_command(kind, finding, knows(finding))) for finding in found)
         if len(found) > SHOWN:
             left_out.append(f"{SHOWN} of {len(found)} {severity.value}s")
     if left_out:
@@ -38,7 +43,7 @@ def _severity(finding: Diagnostic) -> Severity:
     return Severity.NOTE if finding.verdict is Verdict.UNKNOWN else finding.severity
 
 
-def _command(kind: str, finding: Diagnostic) -> str:
+def _command(kind: str, finding: Diagnostic, about: About) -> str:
     title = f"{finding.code} {finding.rule.name}"
     place = {"file": visible(finding.span.file), **_place(finding.span), "title": title}
     properties = ",".join(f"{name}={_property(value)}" for name, value in place.items())
@@ -46,6 +51,7 @@ def _command(kind: str, finding: Diagnostic) -> str:
     for related in finding.related:
         where = f"{related.span.file}:{related.span.line}:{related.span.column}"
         parts.append(f"{where}: {related.message}")
+    parts += example_line(finding, about)
     if finding.help is not None:
         parts.append(f"help: {finding.help}")
     return f"::{kind} {properties}::{_data(chr(10).join(parts))}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from routec.cli.findings import Key, key
-from routec.cli.frequency import Frequency, frequency_object
+from routec.cli.frequency import frequency_object
+from routec.cli.render.about import About, Knows, nothing
 from routec.dsl.diagnostic import Diagnostic, Severity, Verdict
 from routec.dsl.source import Span
 
@@ -30,28 +30,25 @@ def write_json(value: Any) -> None:
 def findings_document(
     findings: Sequence[Diagnostic],
     policy: str | None,
-    frequencies: Mapping[Key, Frequency] | None = None,
+    knows: Knows = nothing,
 ) -> dict[str, Any]:
     """The object of `check --format json`.
 
     Args:
         findings: in the order to show.
         policy: name of the policy; ``None`` unless exactly one was read.
-        frequencies: how often findings happen in recorded traffic, where that was asked.
+        knows: tells what else is known of a finding.
     """
     return {
         "version": VERSION,
         "policy": policy,
         "summary": summary(findings),
-        "findings": [
-            finding_object(finding) | _frequency(finding, frequencies) for finding in findings
-        ],
+        "findings": [finding_object(finding) | _frequency(knows(finding)) for finding in findings],
     }
 
 
-def _frequency(finding: Diagnostic, frequencies: Mapping[Key, Frequency] | None) -> dict[str, Any]:
-    found = None if frequencies is None else frequencies.get(key(finding))
-    return {} if found is None else {"frequency": frequency_object(found)}
+def _frequency(about: About) -> dict[str, Any]:
+    return {} if about.frequency is None else {"frequency": frequency_object(about.frequency)}
 
 
 def fixed_object(finding: Diagnostic) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from routec.cli.render.about import About, Knows, example_line, nothing
 from routec.cli.render.full import heading
 from routec.cli.render.styled import Line, line
 from routec.cli.selection import fails
@@ -15,7 +16,11 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
 def junit(
-    findings: Sequence[Diagnostic], sources: Mapping[str, Source], *, strict: bool = False
+    findings: Sequence[Diagnostic],
+    sources: Mapping[str, Source],
+    knows: Knows = nothing,
+    *,
+    strict: bool = False,
 ) -> list[Line]:
     """A document with a suite for each file, and in it a case for each finding.
 
@@ -26,6 +31,7 @@ def junit(
     Args:
         findings: in the order to show.
         sources: all files that were read, by name; they come first.
+        knows: tells what else is known of a finding.
         strict: whether warnings make the check fail too, and what is not decided.
     """
     by_file: dict[str, list[Diagnostic]] = {name: [] for name in sources}
@@ -43,7 +49,7 @@ def junit(
             passed = _open("testcase", name="check", classname=file, file=file)
             lines.append(line(f"    {passed}</testcase>"))
         for finding in found:
-            lines += _case(finding, fails(finding, strict=strict))
+            lines += _case(finding, knows(finding), fails(finding, strict=strict))
         lines.append(line("  </testsuite>"))
     lines.append(line("</testsuites>"))
     return lines
@@ -53,13 +59,14 @@ def _counts(tests: int, failures: int) -> dict[str, str]:
     return {"tests": str(tests), "failures": str(failures), "errors": "0", "skipped": "0"}
 
 
-def _case(finding: Diagnostic, fails: bool) -> list[Line]:
+def _case(finding: Diagnostic, about: About, fails: bool) -> list[Line]:
     span = finding.span
     name = f"{finding.code} {finding.rule.name} at {span.line}:{span.column}"
     parts = [f"{span.file}:{span.line}:{span.column}: {finding.message}"]
     for related in finding.related:
         where = f"{related.span.file}:{related.span.line}:{related.span.column}"
         parts.append(f"{where}: {related.message}")
+    parts += example_line(finding, about)
     if finding.help is not None:
         parts.append(f"help: {finding.help}")
     text = _escaped("\n".join(parts))

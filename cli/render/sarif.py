@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from routec.cli.findings import Key, key
-from routec.cli.frequency import Frequency, frequency_object
+from routec.cli.frequency import frequency_object
+from routec.cli.render.about import About, Knows, example_line, nothing
 from routec.cli.render.line_hashes import line_hashes
 from routec.compiler.rules import RULES
 from routec.dsl.diagnostic import Diagnostic, Fix, Related, Rule, Severity, Verdict
@@ -22,7 +22,7 @@ _WHAT = "## What it does"
 def sarif_document(
     findings: Sequence[Diagnostic],
     sources: Mapping[str, Source],
-    frequencies: Mapping[Key, Frequency] | None = None,
+    knows: Knows = nothing,
 ) -> dict[str, Any]:
     """The log of one run.
 
@@ -33,14 +33,14 @@ def sarif_document(
     Args:
         findings: in the order to show.
         sources: all files that were read, by name; they are the run's artifacts.
-        frequencies: how often findings happen in recorded traffic.
+        knows: tells what else is known of a finding.
     """
     rules = {rule.code: rule for rule in (*RULES, *(finding.rule for finding in findings))}
     ordered = [rules[code] for code in sorted(rules)]
     number = {rule.code: index for index, rule in enumerate(ordered)}
     prints = _fingerprints(findings, sources)
     results = [
-        _result(finding, number[finding.code], partial, (frequencies or {}).get(key(finding)))
+        _result(finding, number[finding.code], partial, knows(finding))
         for finding, partial in zip(findings, prints, strict=True)
     ]
     return {
@@ -85,7 +85,7 @@ def _description(rule: Rule) -> str:
 
 
 def _result(
-    finding: Diagnostic, rule: int, fingerprints: dict[str, str], frequency: Frequency | None
+    finding: Diagnostic, rule: int, fingerprints: dict[str, str], about: About
 ) -> dict[str, Any]:
     # Whatever is not a failure has the level "none" (3.27.10).
     open_ = finding.verdict is Verdict.UNKNOWN
@@ -94,7 +94,7 @@ def _result(
         "ruleIndex": rule,
         "kind": "open" if open_ else "fail",
         "level": "none" if open_ else finding.severity.value,
-        "message": {"text": _message(finding)},
+        "message": {"text": _message(finding, about)},
         "locations": [{"physicalLocation": _place(finding.span)}],
         "properties": {
             "verdict": finding.verdict.value,
@@ -103,8 +103,8 @@ def _result(
             "witness": None if finding.witness is None else dict(finding.witness),
         },
     }
-    if frequency is not None:
-        result["properties"]["frequency"] = frequency_object(frequency)
+    if about.frequency is not None:
+        result["properties"]["frequency"] = frequency_object(about.frequency)
     if finding.related:
         result["relatedLocations"] = [
             {
@@ -121,12 +121,13 @@ def _result(
     return result
 
 
-def _message(finding: Diagnostic) -> str:
-    """The message, links to the related places, and the help."""
+def _message(finding: Diagnostic, about: About) -> str:
+    """The message, links to the related places, the example and the help."""
     lines = [_text(finding.message)]
     for index, related in enumerate(finding.related, start=1):
         label = _text(_label(related)).replace("[", "\\[").replace("]", "\\]")
         lines.append(f"[{label}]({index})")
+    lines += (_text(shown) for shown in example_line(finding, about))
     if finding.help is not None:
         lines.append(f"help: {_text(finding.help)}")
     return "\n".join(lines)

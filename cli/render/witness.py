@@ -121,7 +121,8 @@ def in_pieces(witness: Mapping[str, Any], what: Matters = EVERYTHING) -> list[st
     failed = witness.get("failed")
     if failed:
         pieces[-1] += ","
-        pieces += ["but", "while", "it", "fails", *_listed(_entries(_own(failed["signals"]), what))]
+        value = ", ".join(_entries(_own(failed["signals"]), what))
+        pieces += ["but", "while", "it", "fails", f"({value})"]
         pieces.append(f"→ {_outcome(failed['outcome'])}")
     return pieces
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from routec.cli.render.github import SHOWN, github
 from routec.cli.render.styled import plain
 from routec.cli.text import visible
-from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.diagnostic import Diagnostic, Verdict
 from tests.cli.render.findings import ERROR, NOTE, WARNING, findings
 
 
@@ -53,7 +53,9 @@ def test_a_finding_is_a_command_with_its_place() -> None:
     assert plain(github([ERROR])) == (
         "::error file=policies/p 1.route,line=2,col=7,endColumn=10,title=RC202 unreachable-route"
         "::`näh` can never be chosen: `fast` covers it"
-        "%0Apolicies/p 1.route:1:7: covers it%0Ahelp: raise its priority, or remove it\n"
+        "%0Apolicies/p 1.route:1:7: covers it"
+        '%0Afor example: the request { tier: "pro" } → route `fast`'
+        "%0Ahelp: raise its priority, or remove it\n"
     )
 
 
@@ -105,10 +107,15 @@ def test_whatever_is_found_reads_back_as_it_was(found: list[Diagnostic]) -> None
     commands = read(printed)
     kinds = {"error": "error", "warning": "warning", "note": "notice"}
     order = list(kinds)
-    expected = sorted(found, key=lambda f: order.index(f.severity.value))
+
+    def level(finding: Diagnostic) -> str:
+        """What is not decided is a notice, for it fails no check."""
+        return "note" if finding.verdict is Verdict.UNKNOWN else finding.severity.value
+
+    expected = sorted(found, key=lambda f: order.index(level(f)))
     assert len(commands) == len(expected)
     for command, finding in zip(commands, expected, strict=True):
-        assert command.kind == kinds[finding.severity.value]
+        assert command.kind == kinds[level(finding)]
         assert command.properties["file"] == visible(finding.span.file)
         assert command.properties["line"] == str(finding.span.line)
         assert command.properties["title"] == f"{finding.code} {finding.rule.name}"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from routec.cli.render.junit import junit
 from routec.cli.render.styled import plain
+from routec.cli.selection import fails
 from routec.cli.text import visible
-from routec.dsl.diagnostic import Diagnostic, Severity
+from routec.dsl.diagnostic import Diagnostic
 from routec.dsl.source import Source
 from tests.cli.render.findings import ERROR, NOTE, SOURCE_SETS, SOURCES, WARNING, findings
 
@@ -38,7 +39,9 @@ def test_each_file_is_a_suite_and_each_finding_a_case() -> None:
         ' file="policies/p 1.route" line="2">\n'
         '      <failure type="RC202" message="`n&#228;h` can never be chosen: `fast` covers it">'
         "policies/p 1.route:2:7: `n&#228;h` can never be chosen: `fast` covers it&#10;"
-        "policies/p 1.route:1:7: covers it&#10;help: raise its priority, or remove it</failure>\n"
+        "policies/p 1.route:1:7: covers it&#10;"
+        "for example: the request { tier: &quot;pro&quot; } &#8594; route `fast`&#10;"
+        "help: raise its priority, or remove it</failure>\n"
         "    </testcase>\n"
         '    <testcase name="RC212 dead-subcondition at 3:24" classname="policies/p 1.route"'
         ' file="policies/p 1.route" line="3">\n'
@@ -77,11 +80,7 @@ def test_whatever_is_found_reads_back_as_it_was(
         assert suite.get("tests") == str(len(cases)) == str(max(1, len(here)))
         failures = suite.findall("testcase/failure")
         assert suite.get("failures") == str(len(failures))
-        failing = [
-            f
-            for f in here
-            if f.severity is Severity.ERROR or (strict and f.severity is Severity.WARNING)
-        ]
+        failing = [f for f in here if fails(f, strict=strict)]
         assert [f.get("message") for f in failures] == [shown(f.message) for f in failing]
         for case, finding in zip(cases, here, strict=False):
             (output,) = case

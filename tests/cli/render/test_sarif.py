@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from jsonschema import Draft7Validator
 
 from routec.cli.render.sarif import sarif_document
 from routec.compiler.rules import RULES
-from routec.dsl.diagnostic import Diagnostic
+from routec.dsl.diagnostic import Diagnostic, Verdict
 from routec.dsl.source import Source
 from tests.cli.render import findings as given_findings
 from tests.cli.render.findings import ERROR, NOTE, OTHER, POLICY, SOURCE, SOURCES, WARNING
@@ -78,15 +79,23 @@ def test_a_clean_policy_has_no_results_but_all_rules() -> None:
         assert described["fullDescription"]["text"] not in ("", rule.summary)
 
 
+def test_what_is_not_decided_is_open_and_no_failure() -> None:
+    result = result_of(replace(ERROR, verdict=Verdict.UNKNOWN))
+    assert (result["kind"], result["level"]) == ("open", "none")
+    assert result["properties"]["verdict"] == "unknown"
+
+
 def test_a_result_has_all_that_a_finding_has() -> None:
     result = result_of(ERROR)
     uri = "policies/p%201.route"
     assert result == {
         "ruleId": "RC202",
         "ruleIndex": result["ruleIndex"],
+        "kind": "fail",
         "level": "error",
         "message": {
             "text": "`näh` can never be chosen: `fast` covers it\n[covers it: `fast`](1)\n"
+            'for example: the request {{ tier: "pro" }} → route `fast`\n'
             "help: raise its priority, or remove it"
         },
         "locations": [
