@@ -8,9 +8,11 @@ from typing import Any
 
 from routec.compiler import policy as p
 from routec.compiler.analysis.subject import Subject, conditions_of
+from routec.compiler.analysis.vectors import Vectors, open_vectors
 from routec.compiler.analysis.witness import Witness, Witnesses, as_json
 from routec.compiler.expr import And, Const, Expr, Not, Or
 from routec.compiler.interpreter import Decision, evaluate
+from routec.compiler.lock import Lock, NoLock
 from routec.compiler.theory.solver import Budget, Model, Theory
 from routec.compiler.theory.texts import Texts
 from routec.compiler.types import Value
@@ -29,12 +31,17 @@ class Analysis:
         subject: its conditions and the theory that decides about them.
         witnesses: makes requests that show a finding.
         sources: the policy's files by name.
+        vectors: what is known of the vectors behind its similarity signals; ``None`` where it
+            reads none, or takes their values as free.
+        lock: where these came from.
     """
 
     policy: p.Policy
     subject: Subject
     witnesses: Witnesses
     sources: Mapping[str, Source]
+    vectors: Vectors | None = None
+    lock: Lock | NoLock | None = None
 
     def written(self, span: Span) -> str:
         """What stands at a place, on one line and not too long."""
@@ -69,11 +76,14 @@ class Analysis:
         self, rule: Rule, question: str, span: Span, reason: str, *subjects: str
     ) -> Diagnostic:
         """A question that was not decided, such as ``whether `a` can be reached``."""
+        help = "raise the effort with `--budget`, or simplify the conditions"
+        if self.vectors is not None and self.vectors.missing(reason):
+            help = self.vectors.help
         return Diagnostic(
             rule,
             f"not decided {question}: {reason}",
             span,
-            help="raise the effort with `--budget`, or simplify the conditions",
+            help=help,
             subjects=subjects,
             verdict=Verdict.UNKNOWN,
         )
@@ -129,6 +139,7 @@ def open_analysis(
     budget: Budget | None = None,
     conditions: Sequence[Expr] = (),
     signals: Mapping[str, p.Signal] | None = None,
+    lock: Lock | NoLock | None = None,
 ) -> Analysis:
     """Prepare a policy without errors for analysis.
 
@@ -138,15 +149,19 @@ def open_analysis(
         budget: effort; ``None`` for the default.
         conditions: what will be asked about beside the policy's own conditions.
         signals: signals that those read and the policy does not declare; derived ones only.
+        lock: vectors of the policy's examples, or why there are none; ``None`` takes the values
+            of similarity signals as free of each other.
     """
-    theory = Theory(
-        {**policy.signals, **(signals or {})}, [*conditions_of(policy), *conditions], budget=budget
-    )
-    texts = Texts(theory.encoding, policy.signals.values())
+    declared = {**policy.signals, **(signals or {})}
+    theory = Theory(declared, [*conditions_of(policy), *conditions], budget=budget)
+    vectors = None if lock is None else open_vectors(policy, declared, theory, lock, sources)
+    texts = Texts(theory.encoding, policy)
     theory.watch((texts,))
     subject = Subject(policy, theory)
     subject.prepare()
-    return Analysis(policy, subject, Witnesses(policy, theory.encoding, texts), sources)
+    caps = None if vectors is None else vectors.caps
+    witnesses = Witnesses(policy, theory.encoding, texts, caps)
+    return Analysis(policy, subject, witnesses, sources, vectors, lock)
 
 
 def further(
@@ -154,4 +169,6 @@ def further(
 ) -> Analysis:
     """The same policy with a theory of its own that further conditions can be asked of."""
     budget = analysis.subject.theory.budget
-    return open_analysis(analysis.policy, analysis.sources, budget, conditions, signals)
+    return open_analysis(
+        analysis.policy, analysis.sources, budget, conditions, signals, analysis.lock
+    )

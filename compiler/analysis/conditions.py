@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from routec.compiler import policy as p
 from routec.compiler.analysis import fixing
 from routec.compiler.analysis.analysis import Analysis
+from routec.compiler.analysis.nearness import explains
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr, Variable
 from routec.compiler.rules import dead_subcondition, empty_band, impossible_condition
@@ -68,11 +69,13 @@ def impossible(analysis: Analysis) -> Iterator[Diagnostic]:
         answer = subject.possible(one.condition.expr)
         if isinstance(answer, Sat):
             continue
+        if explains(analysis, one.condition.expr, answer):
+            continue
         question = f"whether a request meets the condition of {one.what} `{one.name}`"
         if isinstance(answer, Unknown):
             yield analysis.unknown(rule, question, one.span, answer.reason, one.name)
             continue
-        parts = _parts(one.condition.syntax)
+        parts = parts_of(one.condition.syntax)
         meanings = [analysis.policy.meanings[part] for part in parts]
         kept = subject.minimal([], meanings)
         if kept is None:
@@ -85,12 +88,12 @@ def impossible(analysis: Analysis) -> Iterator[Diagnostic]:
         yield _with_example(analysis, finding, others)
 
 
-def _parts(syntax: ast.Expr | None) -> list[ast.Expr]:
+def parts_of(syntax: ast.Expr | None) -> list[ast.Expr]:
     """The operands of a condition's outermost conjunction."""
     if syntax is None:
         return []
     if isinstance(syntax, ast.And):
-        return [part for operand in syntax.operands for part in _parts(operand)]
+        return [part for operand in syntax.operands for part in parts_of(operand)]
     return [syntax]
 
 

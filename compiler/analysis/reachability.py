@@ -8,6 +8,7 @@ from dataclasses import replace
 from routec.compiler import policy as p
 from routec.compiler.analysis import fixing, guards
 from routec.compiler.analysis.analysis import Analysis
+from routec.compiler.analysis.nearness import between, explains
 from routec.compiler.analysis.subject import Body, Subject, body, terms
 from routec.compiler.analysis.witness import Witness
 from routec.compiler.expr import Expr
@@ -26,11 +27,15 @@ def unreachable(analysis: Analysis) -> Iterator[Diagnostic]:
     """RC202: routes that are never taken though their own condition can hold."""
     subject = analysis.subject
     rejecting = subject.rejecting()
+    # An exhausted budget takes its requests to a route whatever that route's condition says.
+    elsewhere = {budget.then for budget in analysis.policy.budgets}
     for at, route in enumerate(analysis.policy.routes):
+        if route.name in elsewhere:
+            continue
         if isinstance(subject.possible(subject.effective(route)), Sat):
             continue
         own = subject.possible(route.when.expr)
-        if isinstance(own, Unsat):
+        if isinstance(own, Unsat) or explains(analysis, route.when.expr, own):
             continue
         above: list[p.Guard | p.Route] = [
             *rejecting,
@@ -96,7 +101,7 @@ def ambiguous(analysis: Analysis) -> Iterator[Diagnostic]:
 def _meeting(analysis: Analysis, first: p.Route, second: p.Route) -> Iterator[Diagnostic]:
     subject, rule = analysis.subject, ambiguous_priority.RULE
     answer = subject.possible(subject.effective(first), second.when.expr)
-    if isinstance(answer, Unsat):
+    if isinstance(answer, Unsat) or between(analysis, first, second):
         return
     question = f"whether `{first.name}` and `{second.name}` can claim the same request"
     if isinstance(answer, Unknown):

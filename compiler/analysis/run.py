@@ -14,9 +14,11 @@ from routec.compiler.analysis import (
     plans,
     promises,
     reachability,
+    similarity,
     usage,
 )
 from routec.compiler.analysis.analysis import Analysis, Check, open_analysis
+from routec.compiler.lock import Lock, NoLock
 from routec.compiler.theory.solver import Budget
 from routec.dsl.diagnostic import Diagnostic
 from routec.dsl.source import Source
@@ -33,6 +35,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("RC209", promises.failed),
     ("RC210", conditions.empty_bands),
     ("RC212", conditions.dead),
+    ("RC213", similarity.touching),
+    ("RC214", similarity.impossible),
     ("RC301", failures.failing_open),
     ("RC302", categories.leaking),
     ("RC303", plans.overflowing),
@@ -56,11 +60,17 @@ class Options:
         wanted: codes of the rules to run; ``None`` for all that are on by default.
         budget: effort; ``None`` for the default.
         progress: hears how far the analysis is.
+        vectors: whether to ask what only the vectors of examples can tell; without, the values
+            of similarity signals are taken as free of each other.
+        embedder: digest of the embedder in use; a lock of another one is out of date. ``None``
+            takes that of the lock.
     """
 
     wanted: frozenset[str] | None = None
     budget: Budget | None = None
     progress: Progress | None = None
+    vectors: bool = True
+    embedder: str | None = None
 
     def runs(self, code: str, policy: p.Policy) -> bool:
         """Whether a rule's analysis is to run on a policy."""
@@ -75,9 +85,12 @@ OPTIONAL = frozenset({"RC206", "RC303", "RC306", "RC401"})
 
 
 def analyse(
-    policy: p.Policy, sources: Mapping[str, Source], options: Options | None = None
+    policy: p.Policy,
+    sources: Mapping[str, Source],
+    options: Options | None = None,
+    lock: Lock | NoLock | None = None,
 ) -> Iterator[Diagnostic]:
-    """Every finding of the analyses about a policy without errors."""
+    """Every finding of the analyses about a policy without errors; `lock` as in `open_analysis`."""
     options = options or Options()
     chosen = [(code, check) for code, check in CHECKS if options.runs(code, policy)]
     analysis: Analysis | None = None
@@ -85,5 +98,7 @@ def analyse(
         if options.progress is not None:
             options.progress(code, done, len(chosen))
         if analysis is None:
-            analysis = open_analysis(policy, sources, options.budget)
-        yield from check(analysis)
+            analysis = open_analysis(policy, sources, options.budget, lock=lock)
+        for finding in check(analysis):
+            if analysis.vectors is None or not analysis.vectors.idle(finding):
+                yield finding

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from routec.compiler import policy as p
 from routec.compiler.analysis.supposing import roomy, runnable
@@ -16,6 +16,9 @@ from routec.compiler.theory.encoding import Encoding, Key, Number
 from routec.compiler.theory.solver import Messages, Model
 from routec.compiler.theory.texts import Texts
 from routec.compiler.types import Kind, Plain, Scores, Type, Value
+
+if TYPE_CHECKING:
+    from routec.compiler.theory.caps import Caps
 
 EFFORT = 400_000
 """Rules looked at, over a whole analysis, to make witnesses smaller."""
@@ -46,8 +49,11 @@ Change = Callable[[Witness], Witness | None]
 class Witnesses:
     """Makes witnesses for one policy."""
 
-    def __init__(self, policy: p.Policy, encoding: Encoding, texts: Texts) -> None:
+    def __init__(
+        self, policy: p.Policy, encoding: Encoding, texts: Texts, caps: Caps | None = None
+    ) -> None:
         self._policy = policy
+        self._caps = caps
         self._runnable = runnable(policy)
         self._roomy = roomy(policy)
         self._encoding = encoding
@@ -169,6 +175,13 @@ class Witnesses:
         low, high = _interval(number, model, wish.type)
         return wish.within(low, high)
 
+    def _together(self, witness: Witness) -> bool:
+        """Whether one text can give similarity signals these values, as far as vectors tell."""
+        if self._caps is None:
+            return True
+        values = ((name, witness.signals[name]) for name in self._caps.regions)
+        return self._caps.realisable({n: v for n, v in values if isinstance(v, float)})
+
     # --- smaller ---------------------------------------------------------------------
 
     def _smaller(self, witness: Witness, shows: Shows) -> Witness:
@@ -188,12 +201,28 @@ class Witnesses:
                 if candidate is None or candidate == witness:
                     continue
                 self._left -= self._price
-                if shows(candidate):
+                if self._agree(candidate) and self._together(candidate) and shows(candidate):
                     witness = candidate
                 elif len(chunk) > 1:
                     half = len(chunk) // 2
                     waiting += [chunk[half:], chunk[:half]]
         return witness
+
+    def _agree(self, witness: Witness) -> bool:
+        """Whether signals that look at the same thing say the same of it."""
+        signals = self._policy.signals
+        seen: dict[tuple[str, p.Definition], Value] = {}
+        kinds: dict[str, bool] = {}
+        for name, value in witness.signals.items():
+            definition = signals[name].definition
+            if seen.setdefault((signals[name].kind, definition), value) != value:
+                return False
+            if isinstance(definition, p.Entities):
+                assert isinstance(value, frozenset)
+                for kind in definition.kinds:
+                    if kinds.setdefault(kind, kind in value) is not (kind in value):
+                        return False
+        return True
 
     def _changes(self, witness: Witness) -> Iterator[list[Change]]:
         """Changes that make a witness plainer, in groups that are independent of each other."""

@@ -155,6 +155,7 @@ class Theory:
         self._atoms = self.encoding.size
         self._sides: tuple[Side, ...] = ()
         self._solver = Solver(name="glucose4")
+        self._preferred: list[int] = []
         self.samples = Samples(self.encoding)
         self.spent = 0
         self.queries = 0
@@ -170,8 +171,7 @@ class Theory:
 
     def prefer(self, literals: Sequence[int]) -> None:
         """Propose these literals true where nothing speaks against it."""
-        self._feed()
-        self._solver.set_phases([x for x in literals if abs(x) != self.encoding.true])
+        self._preferred += [x for x in literals if abs(x) != self.encoding.true]
 
     def literal(self, expr: Expr) -> int:
         """The literal of a condition."""
@@ -196,6 +196,8 @@ class Theory:
             allowed = self.budget.query if left > 0 else self.budget.last
             before = self._solver.accum_stats()["conflicts"]
             self._solver.conf_budget(allowed)
+            if self._preferred:  # the solver itself remembers the latest signs instead
+                self._solver.set_phases(self._preferred)
             found = self._solver.solve_limited(assumptions=list(assumptions))
             self.spent += self._solver.accum_stats()["conflicts"] - before
             if found is None:
