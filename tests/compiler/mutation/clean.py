@@ -50,6 +50,7 @@ class Draft:
     head: str = ""
     count: int = 0
     atoms: int = 0
+    embeds: bool = False
 
     def number(self) -> int:
         """A number not used before, for names."""
@@ -63,7 +64,12 @@ class Draft:
     def fresh(self) -> str:
         """An atom over something new, a field or a signal."""
         self.atoms += 1
-        return self.random.choice(FIELD_ATOMS + SIGNAL_ATOMS)(self)
+        atom = self.random.choice(FIELD_ATOMS + SIGNAL_ATOMS)
+        if atom in EMBEDDED and self.embeds:
+            # Whether regions of two embeddings meet can only vectors tell.
+            return self.fresh_field()
+        self.embeds = self.embeds or atom in EMBEDDED
+        return atom(self)
 
     def target(self) -> str:
         """A model, which is declared from now on."""
@@ -253,6 +259,7 @@ SIGNAL_ATOMS: tuple[Atom, ...] = (
     _only_once("day", 'weekday("UTC")', "day in [sat, sun]", "day == mon"),
     _only_once("spoken", "language()", "spoken == de", "spoken.confidence < 0.6"),
 )
+EMBEDDED: tuple[Atom, ...] = (_similar, _contrast, _score)
 
 
 # --- whole policies -------------------------------------------------------------------------
@@ -295,6 +302,7 @@ def _shared_field(made: Draft) -> tuple[str, ...]:
 def _condition(made: Draft, shared: list[tuple[str, ...]]) -> str:
     """A condition that reads everything once, with an atom of its own as a factor."""
     random = made.random
+    made.embeds = False
     own = made.fresh()
     match random.randint(0, 5):
         case 0:
@@ -302,7 +310,9 @@ def _condition(made: Draft, shared: list[tuple[str, ...]]) -> str:
         case 1:
             own = f"({own} or ({made.fresh()} and {made.fresh()}))"
         case 2:
-            own = f"not ({own} and {made.fresh()})"
+            # Lower routes need what is negated here: never a second nearness.
+            other = made.fresh_field()
+            own = f"({own} or not {other})" if made.embeds else f"(not ({own} and {other}))"
         case 3:
             name = f"wanted_{made.number()}"
             made.lets.append(f"let {name} = {own} and {made.fresh()}")
