@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from routec.cli.findings import Key, key
+from routec.cli.loading import paused_collection
 from routec.cli.reading import check_text
 from routec.cli.selection import Selection
 from routec.compiler import suppressions
@@ -132,8 +133,9 @@ def _analyses(wanted: Selection) -> bool:
 def _options(policy: Policy, wanted: Selection, effort: Effort) -> tuple[frozenset[str], Options]:
     """The analyses to run, and how."""
     # The solver is loaded for those who ask.
-    from routec.compiler.analysis.run import CHECKS, Options
-    from routec.compiler.theory.solver import Budget
+    with paused_collection():
+        from routec.compiler.analysis.run import CHECKS, Options
+        from routec.compiler.theory.solver import Budget
 
     codes = frozenset(code for code, _ in CHECKS)
     usual = frozenset(code for code in codes if Options().runs(code, policy))

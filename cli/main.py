@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from routec.cli import exits
 from routec.cli.arguments import Parser
 from routec.cli.errors import CommandError, RefusedPolicy, complain
+from routec.cli.loading import paused_collection
 
 COMMANDS = {
     "check": "find what is wrong with policies",
@@ -72,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         name = arguments[0]
-        command = import_module(f"routec.cli.commands.{name.replace('compile', 'compile_')}")
+        with paused_collection():
+            command = import_module(f"routec.cli.commands.{name.replace('compile', 'compile_')}")
         parser = Parser(f"routec {name}", command.__doc__ or "", command.EXAMPLES)
         command.configure(parser)
         options: Any = parser.parse_args(arguments[1:])
