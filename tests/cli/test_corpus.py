@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from math import comb
 from pathlib import Path
@@ -14,14 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routec.cli import checking
+from routec.cli.corpus import Corpus, Known
 from routec.cli.frequency import Frequency, in_traffic, wilson
-from routec.cli.regions import Truths
-from routec.compiler.check import Checked, analyse, check_bytes
+from routec.cli.regions import Regions, Truths
+from routec.compiler import policy as p
+from routec.compiler.analysis.analysis import open_analysis
+from routec.compiler.analysis.run import Options
+from routec.compiler.check import Checked, analyse, check, check_bytes
 from routec.compiler.expr import And, Const, Expr, Not, Or
 from routec.compiler.interpreter import evaluate
+from routec.compiler.types import Scores, Value
 from routec.dsl.diagnostic import Verdict
 
 from .support import Run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 POLICY = """\
 policy desk
@@ -261,3 +269,52 @@ def test_the_order_of_events_does_not_matter(routec: Run, policy: Path) -> None:
     assert frequencies(routec, record(policy.parent, shuffled)) == frequencies(
         routec, record(policy.parent, EVENTS)
     )
+
+
+# --- regions ---------------------------------------------------------------------------------
+
+RULES = ROOT / "tests" / "fixtures" / "rules"
+REGIONAL = (
+    *("RC201", "RC202", "RC205", "RC206", "RC208", "RC209", "RC212", "RC213"),
+    *("RC301", "RC302", "RC303", "RC306", "RC402"),
+)
+
+
+@pytest.mark.parametrize("code", REGIONAL)
+def test_the_request_that_shows_a_finding_is_one_of_those_it_speaks_of(code: str) -> None:
+    """A request of which nothing is known is not."""
+    checked = check(RULES / f"{code}.route")
+    options = Options(wanted=frozenset({code}))
+    [finding] = [f for f in analyse(checked, options).findings if f.code == code]
+    assert checked.policy is not None
+    assert finding.witness is not None
+    corpus = Corpus(checked.policy)
+    region = Regions(open_analysis(checked.policy, checked.sources), corpus).of(finding)
+    assert region is not None
+    known = _known(checked.policy, corpus, finding.witness)
+    assert region(known, Truths(known.values)) is True
+    assert region(Known({}, 0), Truths({})) is not True
+
+
+def _known(policy: p.Policy, corpus: Corpus, witness: Mapping[str, Any]) -> Known:
+    values: dict[str, Value] = {}
+    values |= {n: f.default for n, f in policy.fields.items() if f.default is not None}
+    values |= {n: _plain(v) for n, v in witness["attributes"].items()}
+    for name, signal in policy.signals.items():
+        if signal.stage is p.Stage.DERIVED:
+            continue
+        value = witness["signals"][name]
+        if isinstance(signal.definition, p.Classifier):
+            scores = {
+                label: float(witness["signals"].get(f"{name}.{label}", 0.0))
+                for label in signal.definition.labels
+            }
+            values[name] = Scores(value, scores)
+        else:
+            values[name] = _plain(value)
+    tokens = witness.get("tokens", witness["signals"].get("size", 0))
+    return Known(corpus.derive(values), tokens)
+
+
+def _plain(value: Any) -> Any:
+    return frozenset(value) if isinstance(value, list) else value
