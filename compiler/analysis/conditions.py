@@ -53,8 +53,9 @@ def conditioned(analysis: Analysis) -> Iterator[Conditioned]:
             context = subject.both(context, subject.no(guard.when.expr))
     context = subject.admitted()
     for category in policy.categories:
+        # Not beside earlier categories: to leave their requests out is how categories that
+        # overlap are told apart.
         yield Conditioned("category", category.name, category.when, context, category.span)
-        context = subject.both(context, subject.no(category.when.expr))
     for route in policy.routes:
         if not route.default:
             above = subject.above(route)
@@ -125,7 +126,7 @@ def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
     assert syntax is not None
     # Of a rule that never acts, or always, every part would be dead: other findings say so.
     for settled in (whole, subject.no(whole)):
-        if not isinstance(subject.possible(one.context, settled), Sat):
+        if isinstance(subject.possible(one.context, settled), Unsat):
             return
     gone: dict[ast.Expr, bool] = {}
     doubted: set[ast.Expr] = set()

@@ -413,7 +413,8 @@ def _summand(signals: Signals, term: ast.Term) -> p.Summand | None:
     operand = term.operand
     assert operand is not None
     context = signals.context
-    if isinstance(operand, ast.Ref) and operand.name not in context.syntax_lets:
+    plain = isinstance(operand, ast.Ref) and operand.member != "empty"
+    if isinstance(operand, ast.Ref) and plain and operand.name not in context.syntax_lets:
         variable = signals.variable(operand)
         if variable is None:
             return None

@@ -2,7 +2,7 @@
 
 ## What it does
 Reports a part of a condition without which the rule acts on the same requests, given the guards
-and routes above it.
+and routes above it (of a category, the guards alone).
 
 ## Why is this bad?
 A reader believes that the part narrows or widens the rule; it does neither.

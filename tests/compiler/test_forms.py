@@ -57,6 +57,7 @@ SIGNALS = [
     'classifier("t") { labels: [a, "b c"], on_error: "b c", timeout: 50ms, exclusive: true }',
     'classifier("t") { labels: [a, b], on_error: a, exclusive: false }',
     "score { 0.5 * kw + 0.3 * x - 0.2 * (n > 2k) + flag + 1 }",
+    "score { 0.5 * (roles.empty) + 0.5 * (not groups.empty) }",
     "bands(x) { low: < 0.3, mid: <= 0.7, high }",
 ]
 

@@ -181,7 +181,7 @@ class TextTheory:
         for text in self._single_texts(question):
             found = self._engine.find(text.true, text.false, text.kept)
             if isinstance(found, Clash):
-                return self._impossible(found)
+                return self._least(self._impossible(found), text.kept)
             if isinstance(found, Unknown):
                 reasons.append(found.reason)
         if answer := self._conversations.find(question, exact=True):
@@ -193,7 +193,7 @@ class TextTheory:
         for text in self._joint_texts(question):
             found = self._engine.find(text.true, text.false, text.kept)
             if isinstance(found, Clash):
-                return self._impossible(found)
+                return self._least(self._impossible(found), text.kept)
             if isinstance(found, Sample) and (
                 answer := self._conversations.around(question, text.true, found.text)
             ):
@@ -242,6 +242,16 @@ class TextTheory:
         if cover is None:
             return None
         return Impossible(((name, True), *((other, False) for other in cover)))
+
+    def _least(self, found: Impossible, kept: frozenset[str]) -> Impossible:
+        """The same without reasons that one question had to keep and another does without."""
+        for name, _ in found.reasons:
+            if name in kept:
+                fewer = {other: value for other, value in found.reasons if other != name}
+                answer = self.check(fewer)
+                if isinstance(answer, Impossible):
+                    return answer
+        return found
 
     def _impossible(self, clash: Clash) -> Impossible:
         reasons = [(name, True) for name in clash.true] + [(name, False) for name in clash.false]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routec.compiler.analysis.failures import failing_open
-from routec.compiler.dependencies import reads
 from routec.compiler.analysis.supposing import roomy
+from routec.compiler.dependencies import reads
 from routec.compiler.interpreter import decide
 from routec.dsl.diagnostic import Diagnostic, Verdict
 from tests.compiler.analysis.asking import Tried, analysis_of, ask, joined, only, related, tried

@@ -200,7 +200,6 @@ class Oracle:
                 context &= ~self.of(guard.when.expr)
         for category in self.policy.categories:
             yield "category", category.name, category.when, context
-            context &= ~self.of(category.when.expr)
         for route in self.policy.routes:
             if not route.default:
                 yield "route", route.name, route.when, self.every & ~self.any_of(self.above(route))

@@ -837,19 +837,6 @@ def dead_because_of_guard(draft: Draft) -> Planted:
     return Planted("RC212", ("partly",), part=f"not {base}")
 
 
-@planter
-def dead_because_of_category(draft: Draft) -> Planted:
-    _topics(draft)
-    base = f"topic == other and {draft.fresh_field()}"
-    first, second = _flag(draft), draft.fresh_field()
-    terms = "similarity: 0.8, scope: tenant"
-    draft.categories.append(Rule("one", f"{base} and {first}", terms))
-    draft.categories.append(
-        Rule("partly", f"{base} and not {first} and {second}", terms + ", ttl: 2h")
-    )
-    return Planted("RC212", ("partly",), part=f"not {first}")
-
-
 # --- RC301 ------------------------------------------------------------------------------------
 
 
