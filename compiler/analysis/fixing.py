@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routec.compiler import policy as p
 from routec.compiler.analysis.analysis import Analysis
-from routec.compiler.edits import remove_declaration, set_priority
+from routec.compiler.edits import add_conjunct, remove_declaration, set_priority
 from routec.compiler.expr import Equals, walk
 from routec.compiler.operands import remove_operands
 from routec.dsl import ast
@@ -76,3 +77,16 @@ def raised(analysis: Analysis, name: str) -> Fix | None:
                 title = f"raise the priority of `{name}` to {priority}"
                 return Fix(title, Applicability.UNSAFE, (edit,))
     return None
+
+
+def excluded(analysis: Analysis, first: p.Route, second: p.Route) -> Fix | None:
+    """Leaves what `first` claims out of `second`; ``None`` where its condition has a comment."""
+    one, other = first.when.syntax, second.when.syntax
+    if one is None or other is None:
+        return None
+    text = analysis.sources[one.span.file].text[one.span.start : one.span.end]
+    if "#" in text:
+        return None
+    edits = add_conjunct(other, f"not ({' '.join(text.split())})")
+    title = f"exclude the requests of `{first.name}` from `{second.name}`"
+    return Fix(title, Applicability.UNSAFE, edits)

@@ -117,7 +117,8 @@ def _meeting(analysis: Analysis, first: p.Route, second: p.Route) -> Iterator[Di
         yield analysis.unconfirmed(rule, question, second.span, second.name, first.name)
     else:
         finding = ambiguous_priority.ambiguous_priority(first, second, difference(first, second))
-        yield _with(replace(finding, fix=fixing.raised(analysis, first.name)), shown[1])
+        fix = fixing.raised(analysis, first.name) or fixing.excluded(analysis, first, second)
+        yield _with(replace(finding, fix=fix), shown[1])
 
 
 def overlapping(analysis: Analysis) -> Iterator[Diagnostic]:

@@ -136,7 +136,7 @@ class Doing:
             served(selection.candidates, selection.by),
             selection.weights,
             tuple(sorted(selection.args)),
-            served(route.fallbacks, "only"),
+            served(_retries(route), "only"),
             tuple(sorted(route.parameters)),
             None if route.sticky is None else self._side.bindings[route.sticky].name,
             None
@@ -155,6 +155,13 @@ class Doing:
             category.relax_to,
             category.examples,
         )
+
+
+def _retries(route: p.Route) -> Iterable[str]:
+    """The retry plan as decisions carry it: each model once, and not the only candidate again."""
+    candidates = route.selection.candidates
+    target = candidates[0] if len(candidates) == 1 else None
+    return dict.fromkeys(name for name in route.fallbacks if name != target)
 
 
 def facets(union: Union, doing: Sequence[Doing]) -> list[Facet]:

@@ -70,7 +70,11 @@ class Terminal(io.StringIO):
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     """Start ``routec`` as a process of its own."""
-    code = "import sys; from routec.cli.main import main; sys.exit(main())"
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from routec.cli.main import main; sys.exit(main())"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
