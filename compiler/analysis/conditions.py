@@ -120,14 +120,22 @@ def dead(analysis: Analysis) -> Iterator[Diagnostic]:
             yield from _dead_in(analysis, one)
 
 
+_DOUBTS = 3
+"""Parts of one condition that may stay undecided before the rest of it is left alone."""
+
+
 def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
     subject = analysis.subject
     whole, syntax = one.condition.expr, one.condition.syntax
     assert syntax is not None
+    doubts = _DOUBTS
     # Of a rule that never acts, or always, every part would be dead: other findings say so.
     for settled in (whole, subject.no(whole)):
-        if isinstance(subject.possible(one.context, settled), Unsat):
+        answer = subject.possible(one.context, settled)
+        if isinstance(answer, Unsat):
             return
+        if isinstance(answer, Unknown):
+            doubts = 1
     gone: dict[ast.Expr, bool] = {}
     doubted: set[ast.Expr] = set()
     before = -1
@@ -147,6 +155,8 @@ def _dead_in(analysis: Analysis, one: Conditioned) -> Iterator[Diagnostic]:
                 if isinstance(answer, Unknown):
                     doubted.add(part)
                     yield _doubt(analysis, one, part, answer)
+                    if len(doubted) == doubts:
+                        return
                     break
                 gone[part] = value
                 finding = dead_subcondition.dead_subcondition(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routec.compiler import check_bytes
+from routec.compiler import analyse, check_bytes
 from routec.compiler.analysis.analysis import Analysis, open_analysis
+from routec.compiler.analysis.run import Options
 from routec.compiler.expr import Expr
 from routec.compiler.interpreter import all_values, evaluate
 from routec.compiler.theory.solver import Budget, Sat, Unknown, Unsat
+from routec.dsl.diagnostic import Verdict
 from tests.compiler.policies import Made, policies, requests, signal_values
 
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -78,6 +80,11 @@ def test_a_hard_puzzle_ends_within_its_budget_and_is_called_unknown() -> None:
     assert checked.policy is not None
     analysis = open_analysis(checked.policy, checked.sources, Budget(query=300, total=3000))
     assert isinstance(analysis.subject.possible(checked.policy.guards[0].when.expr), Unknown)
+    said = analyse(checked, Options(budget=Budget(query=300, total=3000))).findings
+    assert [(f.code, f.verdict) for f in said if f.code in ("RC203", "RC212")] == [
+        ("RC203", Verdict.UNKNOWN),
+        ("RC212", Verdict.UNKNOWN),
+    ]
     # Nothing else is lost because of it.
     route = checked.policy.routes[0]
     assert isinstance(analysis.subject.possible(analysis.subject.effective(route)), Sat)
