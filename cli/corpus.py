@@ -77,19 +77,9 @@ class Corpus:
         request = self._decoder.decode(Record("corpus", 0, number, 0, None, event))
         if isinstance(request, Dead):
             return request.message
-        recorded = json.loads(event).get("signals")
-        if recorded is None:
-            recorded = {}
-        if not isinstance(recorded, dict):
-            return "`signals` must be an object"
-        values: dict[str, Value] = {}
-        for name, signal in self._costly.items():
-            try:
-                value = recorded_value(signal, recorded)
-            except (ValueError, TypeError, OverflowError) as error:
-                return f"`signals`: {error}"
-            if value is not None:
-                values[name] = value
+        values = recorded_values(event, self._costly)
+        if isinstance(values, str):
+            return values
         work = Work(request, len(self._program.signals))
         for at, signal in enumerate(self._program.signals):
             if signal.stage in ("scan", "light"):
@@ -121,6 +111,29 @@ def _alone(policy: p.Policy, signal: p.Signal) -> p.Policy:
         fields={n: policy.fields[n] for n, v in read.items() if v.source == "field"},
         signals={n: s for n, s in policy.signals.items() if n == signal.name or n in read},
     )
+
+
+def recorded_values(event: bytes, signals: Mapping[str, Lowered]) -> dict[str, Value] | str:
+    """Values that an event has recorded of these signals, or why they cannot be used.
+
+    Args:
+        event: JSON that a request was decoded from.
+        signals: the signals as they are named in the event, by the name their values go by.
+    """
+    recorded = json.loads(event).get("signals")
+    if recorded is None:
+        return {}
+    if not isinstance(recorded, dict):
+        return "`signals` must be an object"
+    values: dict[str, Value] = {}
+    for name, signal in signals.items():
+        try:
+            value = recorded_value(signal, recorded)
+        except (ValueError, TypeError, OverflowError) as error:
+            return f"`signals`: {error}"
+        if value is not None:
+            values[name] = value
+    return values
 
 
 def recorded_value(signal: Lowered, recorded: Mapping[str, Any]) -> Value | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routec.cli.errors import CommandError, RefusedPolicy
-from routec.cli.reading import STDIN, check_file
+from routec.cli.reading import STDIN, runnable_policy
 from routec.compiler.lower import Unavailable, lower
 from routec.compiler.policy import Policy
 from routec.compiler.program import Program, digest
@@ -57,28 +57,20 @@ def compile_file(file: str, *, config: str | None = None, stdin_name: str = "<st
         RefusedPolicy: it has errors, or uses what this version does not run.
         CommandError: it, or the configuration, cannot be read.
     """
-    checked = check_file(file, stdin_name)
-    if checked.policy is None:
-        errors = tuple(f for f in checked.findings if f.severity is Severity.ERROR)
-        raise RefusedPolicy(errors, checked.sources)
-    if not checked.policy.routes:
-        raise CommandError(
-            f"`{file}` declares no route, so there is nothing to decide",
-            "name the policy that imports it",
-        )
+    policy, sources = runnable_policy(file, stdin_name)
     where = read_config(stdin_name if file == STDIN else file, config)
     try:
         program = lower(
-            checked.policy,
+            policy,
             normaliser=NORMALISER_VERSION,
-            embedder=_embedder(checked.policy, where),
+            embedder=_embedder(policy, where),
         )
     except Unavailable as error:
         findings = tuple(
             Diagnostic(_UNAVAILABLE, f.message, f.span, help=f.help) for f in error.findings
         )
-        raise RefusedPolicy(findings, checked.sources) from error
-    return Compiled(checked.policy, program, digest(program), where, checked.sources)
+        raise RefusedPolicy(findings, sources) from error
+    return Compiled(policy, program, digest(program), where, sources)
 
 
 def read_config(policy: str, given: str | None) -> Config:

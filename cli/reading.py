@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from routec.cli.errors import CommandError, unreadable
+from routec.cli.errors import CommandError, RefusedPolicy, unreadable
 from routec.compiler.check import Checked, check_bytes
+from routec.compiler.policy import Policy
+from routec.dsl.diagnostic import Severity
 from routec.dsl.parser import MAX_SIZE
+from routec.dsl.source import Source
 
 STDIN = "-"
 SUFFIX = ".route"
@@ -95,3 +98,22 @@ def _below(folder: str) -> list[str]:
             f"there is no `*{SUFFIX}` file in `{folder}`", "name a policy, or another folder"
         )
     return found
+
+
+def runnable_policy(file: str, stdin_filename: str) -> tuple[Policy, dict[str, Source]]:
+    """A policy that decides something, and the files it was read from by name.
+
+    Raises:
+        RefusedPolicy: it has errors.
+        CommandError: it cannot be read, or declares no route.
+    """
+    checked = check_file(file, stdin_filename)
+    if checked.policy is None:
+        errors = tuple(f for f in checked.findings if f.severity is Severity.ERROR)
+        raise RefusedPolicy(errors, checked.sources)
+    if not checked.policy.routes:
+        raise CommandError(
+            f"`{file}` declares no route, so there is nothing to decide",
+            "name the policy that imports it",
+        )
+    return checked.policy, checked.sources

@@ -9,13 +9,12 @@ defines otherwise has no recorded value there.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from routec.cli.corpus import LINE_BYTES, read_events, recorded_value
+from routec.cli.corpus import LINE_BYTES, read_events, recorded_values
 from routec.cli.errors import CommandError
 from routec.cli.offline import COSTLY, Answer, Offline
 from routec.cli.programs import Compiled
@@ -189,24 +188,12 @@ class _Policy:
             for one in read
         ]
 
-    def _read(self, number: int, event: bytes) -> tuple[Request, dict[str, object]] | str:
+    def _read(self, number: int, event: bytes) -> tuple[Request, Mapping[str, object]] | str:
         request = self._decoder.decode(Record("recorded", 0, number, 0, None, event))
         if isinstance(request, Dead):
             return request.message
-        recorded = json.loads(event).get("signals")
-        if recorded is None:
-            recorded = {}
-        if not isinstance(recorded, dict):
-            return "`signals` must be an object"
-        pins: dict[str, object] = {}
-        for name, written in self._costly.items():
-            try:
-                value = recorded_value(written, recorded)
-            except (ValueError, TypeError, OverflowError) as error:
-                return f"`signals`: {error}"
-            if value is not None:
-                pins[name] = value
-        return request, pins
+        pins = recorded_values(event, self._costly)
+        return pins if isinstance(pins, str) else (request, pins)
 
     def _outcome(self, request: Request, answer: Answer) -> _Outcome | None:
         if answer.missing:

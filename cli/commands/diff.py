@@ -15,11 +15,9 @@ import argparse
 
 from routec.cli import exits
 from routec.cli.arguments import add_format, whole_number
-from routec.cli.errors import CommandError, RefusedPolicy
+from routec.cli.errors import CommandError
 from routec.cli.progress import Progress
-from routec.cli.reading import STDIN, add_stdin_filename, check_file
-from routec.compiler.policy import Policy
-from routec.dsl.diagnostic import Severity
+from routec.cli.reading import STDIN, add_stdin_filename, runnable_policy
 
 EXAMPLES = """\
   routec diff helpdesk.route helpdesk.new.route
@@ -52,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
     """Compare, print, and return the exit status."""
     if options.old == STDIN and options.new == STDIN:
         raise CommandError("only one of the policies can be standard input", "name a file")
-    old, new = (_policy(file, options.stdin_filename) for file in (options.old, options.new))
+    old, new = (
+        runnable_policy(file, options.stdin_filename)[0] for file in (options.old, options.new)
+    )
     # The solver is loaded once both policies are fine.
     from routec.compiler.diff import Relation, compare
     from routec.compiler.theory.solver import Budget
@@ -76,16 +76,3 @@ def run(options: argparse.Namespace) -> int:
 
         write(full(difference, options.old, options.new, recorded))
     return exits.FINE if difference.relation is Relation.EQUIVALENT else exits.FOUND
-
-
-def _policy(file: str, stdin_name: str) -> Policy:
-    checked = check_file(file, stdin_name)
-    if checked.policy is None:
-        errors = tuple(f for f in checked.findings if f.severity is Severity.ERROR)
-        raise RefusedPolicy(errors, checked.sources)
-    if not checked.policy.routes:
-        raise CommandError(
-            f"`{file}` declares no route, so there is nothing to decide",
-            "name the policy that imports it",
-        )
-    return checked.policy
