@@ -9,11 +9,12 @@ with the double nearest to the literal, as the reference interpreter does.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import Literal
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 
 Constant = bool | int | float | str
 Op = Literal[
@@ -268,6 +269,73 @@ class Route(Part, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Vertex(Part, frozen=True):
+    """One vertex of a decision diagram; its targets are vertices that come earlier.
+
+    Attributes:
+        kind: ``test`` (`node`), ``switch`` and ``bisect`` (`variable`), ``act`` (`guard`), ``leaf``.
+        to: targets. Of a test: where the atom is false, where it is true. Of a switch: one for
+            each of `labels`, and one for any other value. Of a bisection: one for each of
+            `bounds`, and one for greater numbers. Of an act: where to go on.
+        node: index of an atom in `Program.nodes`.
+        variable: index into `Program.variables`: a string, enum or label of a switch, a
+            number of a bisection.
+        labels: of a switch.
+        bounds: of a bisection, ascending; a number takes the first target whose bound it lies
+            below, or at, where that bound is inclusive.
+        inclusive: of each bound.
+        guard: index of the guard that acts.
+        outcome: of a leaf: the index of the guard that rejects, of the category whose terms
+            apply, or of the route; -1 for none.
+    """
+
+    kind: Literal["test", "switch", "bisect", "act", "leaf"]
+    to: tuple[int, ...] = ()
+    node: int | None = None
+    variable: int | None = None
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    inclusive: tuple[bool, ...] = ()
+    guard: int | None = None
+    outcome: int | None = None
+
+
+class Case(Part, frozen=True):
+    """Where node `when` holds, the category of this index applies (-1: none), unless an earlier
+    case holds."""
+
+    when: int
+    category: int
+
+
+class Plan(Part, frozen=True):
+    """In what order and by what means the program's three questions are answered.
+
+    The questions are which guards act, which category's terms apply, and which route holds. A
+    question with a root is answered by the decision diagram below it; one without by walking
+    its conditions in order of meaning, with those signals asked first that come first in `order`.
+
+    Attributes:
+        order: indices of the signals that are computed from a request, the first to ask first;
+            stages come one after another. Empty for the order of stages and declaration.
+        routes: indices of the routes that some request takes, in order of meaning. Empty for all.
+        cases: which category applies whatever route it will be; the last holds always. Empty
+            where only the route tells.
+        vertices: of the diagrams, targets first.
+        guards: root of the diagram of the guards.
+        category: root of the diagram of `cases`.
+        route: root of the diagram of the routes.
+    """
+
+    order: tuple[int, ...] = ()
+    routes: tuple[int, ...] = ()
+    cases: tuple[Case, ...] = ()
+    vertices: tuple[Vertex, ...] = ()
+    guards: int | None = None
+    category: int | None = None
+    route: int | None = None
+
+
 class Program(Part, frozen=True):
     """A whole policy, ready to run.
 
@@ -285,6 +353,7 @@ class Program(Part, frozen=True):
         categories: in order of meaning.
         guards: in order of meaning.
         routes: in order of meaning; the default route is last.
+        plan: how they are decided.
     """
 
     schema: int
@@ -300,6 +369,7 @@ class Program(Part, frozen=True):
     categories: tuple[Category, ...]
     guards: tuple[Guard, ...]
     routes: tuple[Route, ...]
+    plan: Plan = Plan()
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -377,5 +447,89 @@ def _check_indices(program: Program) -> None:
     for route in program.routes:
         bad |= not route.candidates or not models.issuperset(route.candidates + route.fallbacks)
         bad |= bool(route.weights) and len(route.weights) != len(route.candidates)
-    if bad:
+    if bad or not _plan_is_sound(program):
         raise ProgramError("invalid-program", "the program refers to something it does not hold")
+
+
+def _plan_is_sound(program: Program) -> bool:
+    """Whether the plan names what is there, and its diagrams give each question its outcomes."""
+    plan = program.plan
+    computed = {at for at, signal in enumerate(program.signals) if signal.stage != "derived"}
+    good = not plan.order or (len(plan.order) == len(computed) and computed.issuperset(plan.order))
+    good &= len(set(plan.order)) == len(plan.order)
+    last = len(program.routes) - 1
+    good &= not plan.routes or (
+        plan.routes[-1] == last
+        and plan.routes[0] >= 0
+        and all(a < b for a, b in itertools.pairwise(plan.routes))
+    )
+    categories, nodes = len(program.categories), len(program.nodes)
+    for case in plan.cases:
+        good &= 0 <= case.when < nodes and -1 <= case.category < categories
+    if plan.cases:
+        good &= 0 <= plan.cases[-1].when < nodes
+        good = good and program.nodes[plan.cases[-1].when] == Node("const", value=True)
+    # The outcomes that can be reached from each vertex: least, greatest, and whether guards act.
+    reached: list[tuple[int, int, bool]] = []
+    for at, vertex in enumerate(plan.vertices):
+        if any(not 0 <= to < at for to in vertex.to) or not _vertex_is_sound(vertex, program):
+            return False
+        below = [reached[to] for to in vertex.to]
+        if vertex.outcome is not None:
+            below.append((vertex.outcome, vertex.outcome, False))
+        reached.append(
+            (
+                min(least for least, _, _ in below),
+                max(most for _, most, _ in below),
+                vertex.kind == "act" or any(acts for _, _, acts in below),
+            )
+        )
+    for root, low, high in (
+        (plan.guards, -1, len(program.guards)),
+        (plan.category, -1, categories),
+        (plan.route, 0, len(program.routes)),
+    ):
+        if root is not None:
+            good = good and 0 <= root < len(reached)
+            good = good and low <= reached[root][0] <= reached[root][1] < high
+            good = good and (root == plan.guards or not reached[root][2])
+    return good
+
+
+def _vertex_is_sound(vertex: Vertex, program: Program) -> bool:
+    variable = vertex.variable
+    if variable is not None and not 0 <= variable < len(program.variables):
+        return False
+    match vertex.kind:
+        case "leaf":
+            return vertex.outcome is not None and not vertex.to
+        case "act":
+            return (
+                vertex.guard is not None
+                and 0 <= vertex.guard < len(program.guards)
+                and len(vertex.to) == 1
+                and vertex.outcome is None
+            )
+        case "test":
+            if vertex.node is None or not 0 <= vertex.node < len(program.nodes):
+                return False
+            atom = program.nodes[vertex.node].variable is not None
+            return atom and len(vertex.to) == 2 and vertex.outcome is None
+        case "switch":
+            return (
+                variable is not None
+                and program.variables[variable].type in ("string", "enum")
+                and 0 < len(vertex.labels) == len(set(vertex.labels))
+                and len(vertex.to) == len(vertex.labels) + 1
+                and vertex.outcome is None
+            )
+        case "bisect":
+            cuts = list(zip(vertex.bounds, vertex.inclusive, strict=False))
+            return (
+                variable is not None
+                and program.variables[variable].type in ("int", "float")
+                and 0 < len(vertex.bounds) == len(vertex.inclusive)
+                and all(a < b for a, b in itertools.pairwise(cuts))
+                and len(vertex.to) == len(vertex.bounds) + 1
+                and vertex.outcome is None
+            )

@@ -82,7 +82,7 @@ def test_signals_that_guards_depend_on_are_marked_through_derived_ones() -> None
         b"{}",
         b"[1, 2]",
         b"\xff\xfe",
-        b'{"hash": "sha256:00", "program": {"schema": 1}}',
+        b'{"hash": "sha256:00", "program": {"schema": 2}}',
         b"{" * 5000,
     ],
 )
@@ -94,7 +94,7 @@ def test_what_is_no_program_is_refused(damage: bytes) -> None:
 
 def test_another_schema_is_refused() -> None:
     with pytest.raises(ProgramError) as caught:
-        load(dump(program()).replace(b'"schema":1', b'"schema":99'))
+        load(dump(program()).replace(b'"schema":2', b'"schema":99'))
     assert caught.value.code == "unsupported-schema"
 
 
