@@ -1,0 +1,6 @@
+"""The planner: in what order and by what means a program's questions are answered."""
+
+from routec.compiler.plan.profile import Profile as Profile
+from routec.compiler.plan.profile import ProfileError as ProfileError
+from routec.compiler.plan.profile import dump_profile as dump_profile
+from routec.compiler.plan.profile import load_profile as load_profile
