@@ -1,0 +1,416 @@
+"""What deciding requests costs, as the engine goes about it.
+
+A question is walked from its first step. A step whose condition is unknown waits for one of the
+signals that can still change it: the one that comes first in the order. Keywords and regexes of
+one scope become known by one scan; what reads the embedding of the last user text shares it.
+
+While the route is open, the category is looked for too, with what is known. Once that is settled
+whatever the route will be, the cache's exact tier is asked; its semantic tier is asked when the
+route waits for an embedding or for anything dearer, or is settled. Where both are open, the signal
+is computed that comes first in the order.
+
+A request that the cache answers costs nothing more, so after each lookup requests count with the
+share of them that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from routec.compiler.plan.costs import STAGES, Costs
+from routec.compiler.plan.kleene import Conditions
+from routec.compiler.plan.profile import Profile
+from routec.compiler.plan.questions import (
+    Question,
+    Step,
+    cases_of,
+    categories_of,
+    guards_of,
+    routes_of,
+)
+from routec.compiler.program import Category, Node, Program
+
+_EMBED = STAGES.index("embed")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What requests are expected to cost.
+
+    Attributes:
+        cost_us: microseconds a request.
+        calls: computations of each signal that is computed, by name, per 1,000 requests.
+        embeddings: embeddings of a last user text, per 1,000 requests.
+        lookups: searches of the semantic cache, per 1,000 requests.
+    """
+
+    cost_us: float
+    calls: Mapping[str, float]
+    embeddings: float
+    lookups: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Shares of a category's lookups that are answered, 0 to 1.
+
+    Attributes:
+        exact: by the exact tier.
+        similar: by the semantic tier, of those that the exact one did not answer.
+    """
+
+    exact: float = 0.0
+    similar: float = 0.0
+
+
+def hits_of(program: Program, profile: Profile | None) -> tuple[Hits, ...]:
+    """What a profile says of the cache of each category; 0 where it says nothing."""
+    known = {} if profile is None else profile.cache
+    found: list[Hits] = []
+    for category in program.categories:
+        said = known.get(category.name)
+        if said is None or not said.asked:
+            found.append(Hits())
+            continue
+        left = said.asked - said.exact
+        found.append(Hits(said.exact / said.asked, said.similar / left if left else 0.0))
+    return tuple(found)
+
+
+def similar_tier(category: Category) -> bool:
+    """Whether the semantic tier of a category is asked."""
+    return bool(
+        (category.similarity is not None and category.max_error is None) or category.examples
+    )
+
+
+def order_of(program: Program) -> tuple[int, ...]:
+    """The program's order of signals: the plan's, else that of stages and declaration."""
+    if program.plan.order:
+        return program.plan.order
+    computed = [at for at, s in enumerate(program.signals) if s.stage != "derived"]
+    return tuple(sorted(computed, key=lambda at: _stage(program.signals[at].stage)))
+
+
+def _stage(name: str) -> int:
+    return STAGES.index(name) if name in STAGES else len(STAGES)
+
+
+class Ledger:
+    """What is known of requests so far, and what that has cost.
+
+    Args:
+        conditions: of the program, over the requests.
+        costs: what calls cost.
+        hits: how often the cache of each category answers.
+
+    Attributes:
+        known: for each signal the requests of which its value is known.
+        asked: for each signal the requests that waited for it, by who asked.
+    """
+
+    def __init__(self, conditions: Conditions, costs: Costs, hits: Sequence[Hits]) -> None:
+        self._conditions = conditions
+        self._costs = costs
+        self._hits = hits
+        program = conditions.program
+        self._program = program
+        self.known = [0] * len(program.signals)
+        self._calls = [0.0] * len(program.signals)
+        self._together: dict[str, list[int]] = {}
+        for at, signal in enumerate(program.signals):
+            if signal.kind in ("keyword", "regex"):
+                self._together.setdefault(signal.scope, []).append(at)
+        self._embedded = 0
+        self._scans = self._embeddings = self._exacts = self._lookups = 0.0
+        # Requests by the share of them that the cache has not answered.
+        self._left: dict[float, int] = {1.0: conditions.full}
+        self.asked: dict[tuple[int, str], int] = {}
+
+    def compute(self, signal: int, rows: int, asker: str = "") -> None:
+        """Compute a signal of those requests of which it is not known yet."""
+        rows &= ~self.known[signal]
+        if not rows:
+            return
+        self.asked[signal, asker] = self.asked.get((signal, asker), 0) | rows
+        weight = self._weight(rows)
+        declared = self._program.signals[signal]
+        if declared.kind in ("keyword", "regex"):
+            self._scans += weight
+            for at in self._together[declared.scope]:
+                self.known[at] |= rows
+                self._calls[at] += weight
+            return
+        self.known[signal] |= rows
+        self._calls[signal] += weight
+        if self._costs.embeds[signal]:
+            self._embed(rows)
+
+    def ask_exact(self, category: int, rows: int) -> None:
+        """Ask the exact tier of a category's cache."""
+        self._exacts += self._weight(rows)
+        self._answer(rows, self._hits[category].exact)
+
+    def ask_similar(self, category: int, rows: int) -> None:
+        """Ask the semantic tier of a category's cache."""
+        self._embed(rows)
+        self._lookups += self._weight(rows)
+        self._answer(rows, self._hits[category].similar)
+
+    def total(self) -> Expected:
+        """What all of it has cost."""
+        count = self._conditions.full.bit_count()
+        costs = self._costs
+        spent = (
+            self._scans * costs.scan
+            + self._embeddings * costs.embedding
+            + self._exacts * costs.exact
+            + self._lookups * costs.lookup
+        )
+        for calls, cost in zip(self._calls, costs.signals, strict=True):
+            spent += calls * cost
+        scale = 1000 / count
+        return Expected(
+            spent / count,
+            {
+                signal.name: self._calls[at] * scale
+                for at, signal in enumerate(self._program.signals)
+                if signal.stage != "derived"
+            },
+            self._embeddings * scale,
+            self._lookups * scale,
+        )
+
+    def _embed(self, rows: int) -> None:
+        new = rows & ~self._embedded
+        if new:
+            self._embeddings += self._weight(new)
+            self._embedded |= new
+
+    def _weight(self, rows: int) -> float:
+        return sum(share * (rows & mask).bit_count() for share, mask in self._left.items())
+
+    def _answer(self, rows: int, hit: float) -> None:
+        if not hit:
+            return
+        left: dict[float, int] = {}
+        for share, mask in self._left.items():
+            for part, rest in ((mask & ~rows, share), (mask & rows, share * (1 - hit))):
+                if part:
+                    left[rest] = left.get(rest, 0) | part
+        self._left = left
+
+
+class Simulation:
+    """Decides all rows the engine's way, again for every order one wants to know the cost of.
+
+    Args:
+        conditions: of the program, over the requests.
+        costs: what calls cost.
+        hits: how often the cache of each category answers.
+        lazy: whether to pass over the plan's diagrams.
+    """
+
+    def __init__(
+        self, conditions: Conditions, costs: Costs, hits: Sequence[Hits], *, lazy: bool = False
+    ) -> None:
+        program = conditions.program
+        self._conditions = conditions
+        self._program = program
+        self._costs = costs
+        self._hits = hits
+        self._guards = guards_of(program, lazy=lazy)
+        self._routes = routes_of(program, lazy=lazy)
+        self._cases = cases_of(program, lazy=lazy)
+        self._categories = categories_of(program)
+        self._places = {category.name: at for at, category in enumerate(program.categories)}
+        self._similar = [similar_tier(category) for category in program.categories]
+        self._stages = [_stage(signal.stage) for signal in program.signals]
+        self._ledger = Ledger(conditions, costs, hits)
+        self._rank: list[int] = []
+        self._settled: dict[int, int] = {}
+        self._pending: dict[int, int] = {}
+
+    def run(self, order: Sequence[int]) -> Expected:
+        """What the requests cost if signals are asked in this order.
+
+        Args:
+            order: indices of all signals that are computed.
+        """
+        return self.ledger(order).total()
+
+    def ledger(self, order: Sequence[int]) -> Ledger:
+        """As `run`, with who asked for what."""
+        self._ledger = Ledger(self._conditions, self._costs, self._hits)
+        self._rank = [len(order)] * len(self._program.signals)
+        for place, signal in enumerate(order):
+            self._rank[signal] = place
+        self._settled, self._pending = {}, {}
+        passed = self._serve(self._guards, self._conditions.full).get(-1, 0)
+        self._route(passed)
+        return self._ledger
+
+    # --- one question ---------------------------------------------------------------
+
+    def _serve(self, question: Question, rows: int) -> dict[int, int]:
+        """The requests of each outcome, once everything it takes has been computed."""
+        at = [0] * len(question)
+        at[0] = rows
+        outcomes: dict[int, int] = {}
+        for place, step in enumerate(question):
+            here = at[place]
+            if not here:
+                continue
+            if step.kind == "leaf":
+                outcomes[step.outcome] = outcomes.get(step.outcome, 0) | here
+                continue
+            if step.kind == "act":
+                self._act(step, here)
+            while here:
+                moved, here, waits = self._take(step, here)
+                for to, mask in moved:
+                    at[to] |= mask
+                for signal, mask in waits.items():
+                    self._ledger.compute(signal, mask, step.asker)
+        return outcomes
+
+    def _act(self, step: Step, rows: int) -> None:
+        """A guard acts: what it masks has to be looked for."""
+        for name in self._program.guards[step.outcome].redact:
+            self._ledger.compute(self._conditions.places[name], rows, step.asker)
+
+    def _take(self, step: Step, rows: int) -> tuple[list[tuple[int, int]], int, Mapping[int, int]]:
+        """Where requests go from a step, those of which it is unknown, and what they wait for."""
+        if step.kind == "act":
+            return [(step.to[0], rows)], 0, {}
+        conditions, known = self._conditions, self._ledger.known
+        if step.kind == "test":
+            found = conditions.evaluate(step.condition, rows, known)
+            true, false = found[step.condition]
+            moved = [(step.to[0], rows & false), (step.to[1], rows & true)]
+            rows &= ~(true | false)
+            if not rows:
+                return moved, 0, {}
+            waits = conditions.waits(step.condition, rows, found, known, self._rank)
+            return moved, rows, waits
+        # A switch and a bisection are their atoms, one after the other.
+        moved, unknown = [], 0
+        waits = {}
+        for number, to in zip(self._atoms(step), step.to[:-1], strict=True):
+            if not rows:
+                break
+            found = conditions.evaluate(number, rows, known)
+            true, false = found[number]
+            moved.append((to, rows & true))
+            missing = rows & ~(true | false)
+            if missing:
+                unknown |= missing
+                for signal, mask in conditions.waits(
+                    number, missing, found, known, self._rank
+                ).items():
+                    waits[signal] = waits.get(signal, 0) | mask
+            rows &= false
+        moved.append((step.to[-1], rows))
+        return moved, unknown, waits
+
+    def _atoms(self, step: Step) -> list[int]:
+        atom = self._conditions.atom
+        if step.kind == "switch":
+            return [atom(Node("is", step.variable, label)) for label in step.labels]
+        return [
+            atom(Node("le" if inclusive else "lt", step.variable, bound))
+            for bound, inclusive in zip(step.bounds, step.inclusive, strict=True)
+        ]
+
+    # --- route, category and cache --------------------------------------------------
+
+    def _route(self, rows: int) -> None:
+        at = [0] * len(self._routes)
+        at[0] = rows
+        for place, step in enumerate(self._routes):
+            here = at[place]
+            if not here:
+                continue
+            if step.kind == "leaf":
+                self._taken(step.outcome, here)
+                continue
+            while here:
+                moved, here, waits = self._take(step, here)
+                for to, mask in moved:
+                    at[to] |= mask
+                if here:
+                    self._wait(step, here, waits)
+
+    def _wait(self, step: Step, rows: int, waits: Mapping[int, int]) -> None:
+        """The route is open and waits: the category may be settled, or its signal come first."""
+        open_ = rows
+        for mask in self._settled.values():
+            open_ &= ~mask
+        other = self._try_category(open_) if self._cases and open_ else {}
+        for category, mask in list(self._pending.items()):
+            # Once an embedding or anything dearer is needed, the semantic tier is asked with it.
+            for signal, waiting in waits.items():
+                stage = self._stages[signal]
+                both = mask & waiting
+                if stage < _EMBED or not both:
+                    continue
+                if stage == _EMBED:
+                    self._ledger.compute(signal, both, step.asker)
+                self._ask_similar(category, both)
+                waits = {**waits, signal: waiting & ~both}
+        for signal, waiting in waits.items():
+            mine = waiting
+            for another, (mask, asker) in other.items():
+                if self._rank[another] < self._rank[signal] and mine & mask:
+                    self._ledger.compute(another, mine & mask, asker)
+                    mine &= ~mask
+            self._ledger.compute(signal, mine, step.asker)
+
+    def _try_category(self, rows: int) -> dict[int, tuple[int, str]]:
+        """Settle the category with what is known; what others wait for, and who asks."""
+        at = [0] * len(self._cases)
+        at[0] = rows
+        waiting: dict[int, tuple[int, str]] = {}
+        for place, step in enumerate(self._cases):
+            here = at[place]
+            if not here:
+                continue
+            if step.kind == "leaf":
+                self._settle(step.outcome, here)
+                continue
+            moved, _, waits = self._take(step, here)
+            for to, mask in moved:
+                at[to] |= mask
+            for signal, mask in waits.items():
+                waiting[signal] = (waiting.get(signal, (0, ""))[0] | mask, step.asker)
+        return waiting
+
+    def _settle(self, category: int, rows: int) -> None:
+        """The category is known: the exact tier is asked at once."""
+        self._settled[category] = self._settled.get(category, 0) | rows
+        if category < 0:
+            return
+        self._ledger.ask_exact(category, rows)
+        if self._similar[category]:
+            self._pending[category] = self._pending.get(category, 0) | rows
+
+    def _ask_similar(self, category: int, rows: int) -> None:
+        self._pending[category] &= ~rows
+        self._ledger.ask_similar(category, rows)
+
+    def _taken(self, route: int, rows: int) -> None:
+        """The route is known: its cache is asked, unless that has been done."""
+        declared = self._program.routes[route]
+        open_ = rows
+        for mask in self._settled.values():
+            open_ &= ~mask
+        if open_:
+            if declared.cache == "force" and declared.category is not None:
+                self._settle(self._places[declared.category], open_)
+            elif declared.cache == "auto":
+                for category, mask in self._serve(self._categories, open_).items():
+                    self._settle(category, mask)
+        for category, mask in list(self._pending.items()):
+            if mask & rows:
+                self._ask_similar(category, mask & rows)
