@@ -27,7 +27,7 @@ from routec.runtime.records import Dead, Record
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.values import pinned
 from routec.runtime.signals.vectors import Vectors
-from routec.runtime.signals.work import Work
+from routec.runtime.signals.work import UNKNOWN, Work
 from routec.safety.text import NORMALISER_VERSION
 
 LINE_BYTES = 16 << 20
@@ -80,7 +80,7 @@ class Corpus:
         values = recorded_values(event, self._costly)
         if isinstance(values, str):
             return values
-        work = Work(request, len(self._program.signals))
+        work = Work(request, [UNKNOWN] * len(self._program.signals))
         for at, signal in enumerate(self._program.signals):
             if signal.stage in ("scan", "light"):
                 await self._compute(work, at)
@@ -89,7 +89,7 @@ class Corpus:
         return Known(self.derive({**request.attributes, **values}), tokens)
 
     async def _compute(self, work: Work, at: int) -> None:
-        if work.values[at] is None:
+        if work.values[at] is UNKNOWN:
             await self._signals.compute([(work, at)], Vectors(None))
 
     def derive(self, given: Mapping[str, Value]) -> dict[str, Value]:

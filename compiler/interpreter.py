@@ -76,7 +76,8 @@ class Decision:
         guard: the guard that rejected; ``None`` also for a context overflow.
         status: HTTP status of a rejection.
         reason: machine-readable reason of a rejection.
-        route: the route taken; ``None`` for a rejection.
+        route: the route taken; of a cached one the route it would take, which a decision event
+            does not name and which does nothing; ``None`` for a rejection.
         category: the category whose terms apply.
         entry: the cache entry that answers.
         model: the model chosen.
@@ -165,6 +166,21 @@ def decide(
         category = None
     elif isinstance(route.cache, str):
         category = route.cache
+
+    # 5. The cache.
+    entry = None if category is None else circumstances.cached(category)
+    if entry is not None:
+        return Decision(
+            "cached",
+            route=route.name,
+            category=category,
+            entry=entry,
+            redacted=tuple(redacted),
+            tags=tuple(tags),
+            headers=headers,
+        )
+
+    # 6. The target.
     tags.update(dict.fromkeys(route.tags))
     headers.update(route.headers)
     decision = Decision(
@@ -176,14 +192,6 @@ def decide(
         tags=tuple(tags),
         headers=headers,
     )
-
-    # 5. The cache.
-    if category is not None:
-        entry = circumstances.cached(category)
-        if entry is not None:
-            return replace(decision, outcome="cached", entry=entry)
-
-    # 6. The target.
     return _target(policy, route, request, values, circumstances, decision)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routec.compiler.program import Node, Program, ProgramError, Signal, Summand
+from routec.runtime.engine.bounds import Bounds
 from routec.runtime.signals.derived import band, score
-from routec.runtime.signals.work import Work
+from routec.runtime.signals.work import UNKNOWN, Work
 
 Condition = Callable[[Work], bool | None]
 Reader = Callable[[Work], Any]
@@ -44,20 +45,24 @@ class Conditions:
         ProgramError: conditions nest deeper than `MAX_DEPTH`.
 
     Attributes:
+        bounds: what is known of scores while they are unknown.
         nodes: a function for each node: true, false, or ``None`` while unknown.
         readers: a function for each variable: its value, or ``None`` while unknown.
         signals: index of each signal by name.
         rank: rank of each signal's stage; -1 for derived ones.
+        turn: place of each signal in the order of asking.
     """
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self.signals = {signal.name: at for at, signal in enumerate(program.signals)}
         self.rank = tuple(STAGES.get(signal.stage, -1) for signal in program.signals)
+        self.turn = _turns(program, self.rank)
         _check_depth(program, self.signals)
         shared = _shared(program)
         self.readers: tuple[Reader, ...] = ()
         self.nodes: tuple[Condition, ...] = ()
+        self.bounds = Bounds(program, self.signals, self)
         self.readers = tuple(self._reader(at) for at in range(len(program.variables)))
         made: list[Condition] = []
         for at, node in enumerate(program.nodes):
@@ -68,58 +73,49 @@ class Conditions:
         self.nodes = tuple(made)
         self.variables_of = self._variables_of()
 
-    def wanted(self, node: int, work: Work) -> tuple[int, int]:
+    def wanted(self, node: int, work: Work) -> int:
         """The signal to compute next for an unknown condition.
-
-        Among the signals that can still matter it is one of the cheapest stage, of these
-        the first as written.
 
         Args:
             node: index of a node that is unknown.
             work: the request.
 
         Returns:
-            Rank of its stage and its index.
+            Of the signals that can still change it, the index of the one to ask first.
         """
-        best = (len(STAGES), -1)
+        return self._first(work, [node], [])
+
+    def wanted_by(self, variable: int, work: Work) -> int:
+        """The signal to compute next for a variable that is unknown."""
+        return self._first(work, [], [variable])
+
+    def _first(self, work: Work, nodes: list[int], variables: list[int]) -> int:
+        best = -1
         seen: set[int] = set()
-        stack = [node]
-        nodes = self._program.nodes
-        while stack:
-            at = stack.pop()
-            if at < 0:
-                signal = -at - 1
-                rank = self.rank[signal]
-                if rank < best[0]:
-                    best = (rank, signal)
+        while nodes or variables:
+            if variables:
+                at = variables.pop()
+                if self.readers[at](work) is not None:
+                    continue
+                index = self.signals[self._program.variables[at].name]
+                if self.rank[index] >= 0:
+                    if best < 0 or self.turn[index] < self.turn[best]:
+                        best = index
+                    continue
+                below, under = _reads(self._program, self.signals, at)
+                variables += below
+                nodes += under
                 continue
+            at = nodes.pop()
             if at in seen or self.nodes[at](work) is not None:
                 continue
             seen.add(at)
-            part = nodes[at]
+            part = self._program.nodes[at]
             if part.variable is None:
-                stack.extend(reversed(part.of))
+                nodes += part.of
             else:
-                stack.extend(reversed(list(self._unknown(part.variable, work))))
+                variables.append(part.variable)
         return best
-
-    def _unknown(self, variable: int, work: Work) -> list[int]:
-        """What an unknown variable waits for: nodes, and signals as -1 - index."""
-        if self.readers[variable](work) is not None:
-            return []
-        at = self.signals[self._program.variables[variable].name]
-        signal = self._program.signals[at]
-        if self.rank[at] >= 0:
-            return [-1 - at]
-        if signal.source is not None:
-            return self._unknown(signal.source, work)
-        found: list[int] = []
-        for summand in signal.summands:
-            if summand.node is not None:
-                found.append(summand.node)
-            elif summand.variable is not None:
-                found.extend(self._unknown(summand.variable, work))
-        return found
 
     def _reader(self, at: int) -> Reader:
         variable = self._program.variables[at]
@@ -136,17 +132,17 @@ class Conditions:
 
             def read_member(work: Work) -> Any:
                 value = work.values[index]
-                return None if value is None else value.scores[member]
+                return None if value is UNKNOWN else value.scores[member]
 
             return read_member
         if signal.kind in ("classifier", "language"):
 
             def read_label(work: Work) -> Any:
                 value = work.values[index]
-                return None if value is None else value.label
+                return None if value is UNKNOWN else value.label
 
             return read_label
-        return lambda work: work.values[index]
+        return lambda work: None if (value := work.values[index]) is UNKNOWN else value
 
     def _score(self, index: int, signal: Signal) -> Reader:
         def summand(part: Summand) -> Reader:
@@ -161,10 +157,12 @@ class Conditions:
 
         def read(work: Work) -> Any:
             value = work.values[index]
-            if value is None:
-                terms = [(coefficient, part(work)) for coefficient, part in parts]
-                if all(term is not None for _, term in terms):
-                    value = work.values[index] = score(constant, terms)
+            if value is not UNKNOWN:
+                return value
+            terms = [(coefficient, part(work)) for coefficient, part in parts]
+            if any(term is None for _, term in terms):
+                return None
+            value = work.values[index] = score(constant, terms)
             return value
 
         return read
@@ -175,10 +173,12 @@ class Conditions:
 
         def read(work: Work) -> Any:
             value = work.values[index]
-            if value is None:
-                number = self.readers[source](work)
-                if number is not None:
-                    value = work.values[index] = band(bands, number)
+            if value is not UNKNOWN:
+                return value
+            number = self.readers[source](work)
+            if number is None:
+                return None
+            value = work.values[index] = band(bands, number)
             return value
 
         return read
@@ -203,22 +203,22 @@ class Conditions:
         if node.op == "empty":
             return lambda work: None if (value := read(work)) is None else not value
         compare = _COMPARE[node.op]
-        plain = variable.member is None and self._plain(variable.name, variable.source)
-        if plain:
-            index = self.signals[variable.name]
-
-            def known(work: Work) -> bool | None:
-                value = work.values[index]
-                return None if value is None else compare(value, constant)
-
-            return known
+        if variable.source == "signal" and self.rank[self.signals[variable.name]] < 0:
+            return self._derived_atom(node, compare, constant)
         return lambda work: None if (value := read(work)) is None else compare(value, constant)
 
-    def _plain(self, name: str, source: str) -> bool:
-        if source != "signal":
-            return False
-        signal = self._program.signals[self.signals[name]]
-        return signal.kind not in ("classifier", "language", "score", "bands")
+    def _derived_atom(
+        self, node: Node, compare: Callable[[Any, Any], bool], constant: Any
+    ) -> Condition:
+        """A test of a score or a band, settled as soon as the bounds leave no doubt."""
+        assert node.variable is not None
+        read, settled = self.readers[node.variable], self.bounds.settles(node)
+
+        def known(work: Work) -> bool | None:
+            value = read(work)
+            return settled(work) if value is None else compare(value, constant)
+
+        return known
 
     def _variables_of(self) -> tuple[frozenset[int], ...]:
         """The variables each node reads, those of derived signals included."""
@@ -241,6 +241,16 @@ class Conditions:
             return nodes[at]
 
         return tuple(of(at) for at in range(len(program.nodes)))
+
+
+def _turns(program: Program, rank: tuple[int, ...]) -> tuple[int, ...]:
+    """Place of each signal in the plan's order; without one by stage, then as declared."""
+    count = len(program.signals)
+    order = program.plan.order or sorted(range(count), key=lambda at: (rank[at], at))
+    turn = [count] * count
+    for place, at in enumerate(order):
+        turn[at] = place
+    return tuple(turn)
 
 
 def _reads(program: Program, signals: Mapping[str, int], at: int) -> tuple[list[int], list[int]]:

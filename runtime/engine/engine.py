@@ -1,38 +1,43 @@
 """The engine: decides batches of requests, computing only what can change a decision.
 
-Every request is a small state machine that walks guards, routes, categories, cache
-and target in the order of meaning. It stops where a condition is unknown and says
-which signal would be the cheapest to settle it. The engine gathers what the whole
-batch waits for, serves the cheapest stage of it with one call of each kind, and goes
-on, until every request is decided. There is no task or coroutine for a request.
+Of every request three questions are asked: which guards act, which route holds, which
+category's terms apply. Where what is known does not answer one, it names the signal to
+ask next. The engine gathers what the whole batch waits for, serves the cheapest stage of
+it with one call of each kind, and goes on, until every request is decided. The cache is
+asked as soon as the category is settled, before costly signals that only the route needs.
+There is no task or coroutine for a request.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 from routec.compiler.program import Program, ProgramError, digest
+from routec.runtime.engine.ask import cases_of, categories_of, guards_of, routes_of
 from routec.runtime.engine.caching import CacheDesk
+from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import STAGES, Conditions
-from routec.runtime.engine.run import Run
-from routec.runtime.engine.trace import Tracer
+from routec.runtime.engine.masking import find_masks
+from routec.runtime.engine.questions import NEED
+from routec.runtime.engine.run import UNSETTLED, Run
+from routec.runtime.engine.start import Pins, Start
+from routec.runtime.engine.templates import Ending, Templates
 from routec.runtime.events.decision import CacheAnswer, Decision, Reject, Selection, Ticket
 from routec.runtime.events.request import Request
 from routec.runtime.selection import ALGORITHMS, Size, choose, key_text, shadow
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
-from routec.runtime.signals.values import Pin, exact_type, pinned
 from routec.runtime.signals.vectors import Vectors
-from routec.runtime.signals.work import Work
+from routec.runtime.signals.work import FIRST_VERSION, UNKNOWN, Work
 from routec.safety.text import NORMALISER_VERSION
 
 log = logging.getLogger(__name__)
-
-Pins = Mapping[str, Pin]
 
 _EMBED = STAGES["embed"]
 _STAGE_NAMES = {rank: name for name, rank in STAGES.items()}
@@ -46,6 +51,8 @@ class Engine:
         services: what its signals need.
         observer: hears of what happens.
         hash: the program's hash; worked out unless given.
+        generated: whether conditions run as generated code; without it they are interpreted,
+            which is slower and decides the same.
 
     Raises:
         ProgramError: the program cannot run here: another normaliser or embedder, a selection
@@ -63,6 +70,8 @@ class Engine:
         services: Services,
         observer: Observer = SILENT,
         hash: str | None = None,
+        *,
+        generated: bool = True,
     ) -> None:
         _check(program, services)
         self.program = program
@@ -84,19 +93,19 @@ class Engine:
             else CacheDesk(services.cache, program.categories, embedder)
         )
         self._models = {model.name: model for model in program.models}
-        self._routes = tuple(
-            (
-                route,
-                any(
-                    self._models[m].context is not None for m in route.candidates + route.fallbacks
-                ),
-            )
-            for route in program.routes
+        code = Code(program, self._conditions.signals, self._conditions.turn)
+        self._guards = guards_of(program, self._conditions, code, generated)
+        self._route = routes_of(program, self._conditions, code, generated)
+        self._categories = categories_of(program, self._conditions, code, generated)
+        self._cases = cases_of(program, self._conditions, code, generated)
+        names = {category.name: at for at, category in enumerate(program.categories)}
+        self._forced = tuple(
+            names[route.category] if route.category is not None else -1 for route in program.routes
         )
-        self._places = self._conditions.signals
-        self._pin_types = tuple(exact_type(signal) for signal in program.signals)
+        self._templates = Templates(program, self._conditions, code)
+        self._start = Start(program, self._conditions.signals, code.places)
+        self._computed = sum(signal.stage != "derived" for signal in program.signals)
         self._turns: dict[str, int] = {}
-        self._tracer = Tracer(program, self._conditions)
 
     async def decide(
         self, requests: Sequence[Request], pins: Sequence[Pins] | None = None
@@ -116,7 +125,7 @@ class Engine:
         """
         begin = perf_counter()
         given = [None] * len(requests) if pins is None else pins
-        runs = [Run(self._work(r, p)) for r, p in zip(requests, given, strict=True)]
+        runs = [self._start.run(r, p) for r, p in zip(requests, given, strict=True)]
         known = Vectors(self._services.embedder)
         waiting: list[tuple[Run, int, int]] = []
         moving = runs
@@ -134,7 +143,11 @@ class Engine:
             moving = [entry[0] for entry in served]
         total = perf_counter() - begin
         # In order, because turns of round-robin routes are counted.
-        return [self._finish(run, round(total * 1e6)) for run in runs]
+        total_us = round(total * 1e6)
+        decisions = [self._finish(run, total_us) for run in runs]
+        for (outcome, route), count in Counter((d.outcome, d.route) for d in decisions).items():
+            self._observer.decided(outcome, route, count)
+        return decisions
 
     def store(self, ticket: Ticket, body: object, now: float) -> str | None:
         """Keep an answer where a decision's ticket says.
@@ -162,114 +175,78 @@ class Engine:
         if self._services.cache is not None:
             self._services.cache.close()
 
-    def _work(self, request: Request, pins: Pins | None) -> Work:
-        work = Work(request, len(self.program.signals))
-        if pins:
-            places = []
-            for name, pin in pins.items():
-                at = self._places.get(name)
-                if at is None:
-                    raise ValueError(f"there is no signal `{name}` to pin")
-                places.append(at)
-                # Most pins are plainly of their signal's type.
-                if type(pin) is self._pin_types[at]:
-                    work.values[at] = pin
-                else:
-                    work.values[at] = pinned(self.program.signals[at], pin)
-            work.pins = frozenset(places)
-        return work
-
     # --- one request ------------------------------------------------------------
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
         """Go on until decided (``None``) or until a signal is needed (its stage and index)."""
-        work = run.work
-        if not run.guarded:
-            need = self._guards(run, work)
-            if need is not None or run.reject is not None:
-                return need
-            run.guarded = True
-        if run.route is None:
-            need = self._route(run, work)
-            if need is not None:
-                return need
-        if not run.categorised:
-            need = self._category(run, work)
-            if need is not None:
-                return need
-            run.categorised = True
-            if run.category is not None and self._desk is not None and self._ask(run):
-                return (_EMBED, -1)
-        return None
-
-    def _guards(self, run: Run, work: Work) -> tuple[int, int] | None:
-        guards, nodes = self.program.guards, self._conditions.nodes
-        while run.at < len(guards):
-            guard = guards[run.at]
-            holds = nodes[guard.when](work)
-            if holds is None:
-                return self._conditions.wanted(guard.when, work)
-            if holds:
-                for name in guard.redact:
-                    at = self._conditions.signals[name]
-                    if work.values[at] is None:
-                        return (self._conditions.rank[at], at)
-                run.redact.update(dict.fromkeys(guard.redact))
-                run.tags.update(dict.fromkeys(guard.tags))
-                run.headers.update(guard.headers)
-            run.path.append(guard.when)
-            run.at += 1
-            if holds and guard.reject is not None:
-                run.reject = Reject(guard.name, guard.reject.status, guard.reject.reason)
-                return None
-        run.at = 0
-        return None
-
-    def _route(self, run: Run, work: Work) -> tuple[int, int] | None:
-        nodes = self._conditions.nodes
-        while True:
-            route, _ = self._routes[run.at]
-            holds = nodes[route.when](work)
-            if holds is None:
-                return self._conditions.wanted(route.when, work)
-            run.path.append(route.when)
-            if holds:
-                break
-            run.at += 1
-        run.route = run.at
-        run.at = 0
-        return None
-
-    def _category(self, run: Run, work: Work) -> tuple[int, int] | None:
-        assert run.route is not None
-        route, _ = self._routes[run.route]
-        if route.cache == "off":
+        guarded = run.guarded
+        if guarded is None:
+            bits = self._guards.ask(run)
+            if bits <= NEED:
+                return self._need(NEED - bits)
+            guarded = self._templates.guarded(bits)
+            for at in guarded.redacting:
+                if run.values[at] is UNKNOWN:
+                    return self._need(at)
+            run.bits, run.guarded = bits, guarded
+        if guarded.reject is not None:
             return None
-        if route.cache == "force":
-            run.category = route.category
+        need = -1
+        if run.route == UNSETTLED:
+            route = self._route.ask(run)
+            if route <= NEED:
+                need = NEED - route
+            else:
+                run.route = route
+        if run.category == UNSETTLED:
+            other = self._settle_category(run)
+            if other >= 0:
+                if need < 0 or self._conditions.turn[other] < self._conditions.turn[need]:
+                    need = other
+                return self._need(need)
+        if not run.asked and run.category >= 0:
+            cheap = need >= 0 and self._conditions.rank[need] < _EMBED
+            if not cheap:
+                run.asked = True
+                if self._desk is not None and self._ask(run):
+                    return (_EMBED, -1)
+        if need < 0 or run.cache.status == "hit":
             return None
-        categories, nodes = self.program.categories, self._conditions.nodes
-        while run.at < len(categories):
-            category = categories[run.at]
-            holds = nodes[category.when](work)
-            if holds is None:
-                return self._conditions.wanted(category.when, work)
-            run.path.append(category.when)
-            if holds:
-                run.category = category.name
-                return None
-            run.at += 1
-        return None
+        return self._need(need)
+
+    def _need(self, signal: int) -> tuple[int, int]:
+        return (self._conditions.rank[signal], signal)
+
+    def _settle_category(self, run: Run) -> int:
+        """Settle the category if that can be done; the signal that it needs, or -1."""
+        if run.route != UNSETTLED:
+            route = self.program.routes[run.route]
+            if route.cache != "auto":
+                run.category = self._forced[run.route]
+                return -1
+            question = self._categories
+        elif self._cases is not None and self._desk is not None:
+            question = self._cases
+        else:
+            return -1
+        category = question.ask(run)
+        if category <= NEED:
+            return NEED - category
+        run.category = category
+        return -1
 
     # --- the cache --------------------------------------------------------------
 
     def _ask(self, run: Run) -> bool:
         """Ask the exact tier; whether the semantic one has to be asked as well."""
         assert self._desk is not None
-        assert run.category is not None
-        if not self._mask(run):
-            return False
-        question = self._desk.question(run.category, run.work.request, run.spans)
+        assert run.guarded is not None
+        if run.guarded.redacting:
+            run.masks, known = find_masks(self.program, self._signals, run, run.guarded.redacting)
+            if not known:
+                return False
+        category = self.program.categories[run.category].name
+        question = self._desk.question(category, run.request, run.masks)
         if question is None:
             return False
         run.question = question
@@ -279,25 +256,16 @@ class Engine:
         self._answered(run, answer or CacheAnswer("miss", reason="absent"))
         return False
 
-    def _mask(self, run: Run) -> bool:
-        """Find what must be masked; whether that is known, so that something may leave."""
-        if not run.redact:
-            return True
-        spans, known = self._tracer.spans(self._signals, run)
-        run.spans = spans
-        return known
-
     def _answered(self, run: Run, answer: CacheAnswer) -> None:
-        assert run.category is not None
         run.cache = answer
-        self._observer.looked_up(run.category, answer.status)
+        self._observer.looked_up(self.program.categories[run.category].name, answer.status)
 
     async def _serve(
         self, rank: int, served: Sequence[tuple[Run, int, int]], known: Vectors
     ) -> None:
         """Serve what was gathered of one stage."""
         begin = perf_counter()
-        needs = [(run.work, at) for run, _, at in served if at >= 0]
+        needs: list[tuple[Work, int]] = [(run, at) for run, _, at in served if at >= 0]
         asking = [run for run, _, at in served if at < 0]
         texts = [run.question.text or "" for run in asking if run.question is not None]
         await self._signals.compute(needs, known, texts)
@@ -306,7 +274,7 @@ class Engine:
         spent = round((perf_counter() - begin) * 1e6)
         stage = _STAGE_NAMES[rank]
         for run, _, _ in served:
-            timing = run.work.timing_us
+            timing = run.timing_us
             timing[stage] = timing.get(stage, 0) + spent
 
     def _nearest(self, runs: Sequence[Run], known: Vectors) -> None:
@@ -321,55 +289,94 @@ class Engine:
     # --- the outcome ------------------------------------------------------------
 
     def _finish(self, run: Run, total_us: int) -> Decision:
-        self._mask(run)
-        trace = self._tracer.trace(run, total_us)
-        if run.reject is not None:
-            self._observer.decided("reject", None)
-            return Decision("reject", reject=run.reject, **trace)
-        assert run.route is not None
-        route, measured = self._routes[run.route]
-        run.tags.update(dict.fromkeys(route.tags))
-        run.headers.update(route.headers)
-        trace["tags"] = tuple(run.tags)
-        if run.cache.status == "hit":
-            self._observer.decided("cached", route.name)
+        guarded = run.guarded
+        assert guarded is not None
+        if guarded.redacting and run.question is None:
+            run.masks, _ = find_masks(self.program, self._signals, run, guarded.redacting)
+        rejected, cached = guarded.reject is not None, run.cache.status == "hit"
+        ending = self._templates.ending(
+            run.bits,
+            -1 if rejected or cached else run.route,
+            -1 if rejected else run.category,
+        )
+        if run.version + run.known - FIRST_VERSION >= self._computed:
+            signals = ending.reading(run.values, run.attributes)
+            skipped = self._templates.never
+        else:
+            signals = {
+                name: value for name, read in ending.names if (value := read(run)) is not None
+            }
+            skipped = self._templates.skipped(run)
+        timing = {"total": total_us, **run.timing_us}
+        if ending.model is not None:
             return Decision(
-                "cached",
-                route=route.name,
-                parameters=route.parameters,
-                category=run.category,
-                cache=run.cache,
-                **trace,
+                "route",
+                ending.route.name,  # type: ignore[union-attr]
+                ending.model,
+                ending.fallbacks,
+                ending.route.parameters,  # type: ignore[union-attr]
+                guarded.redact,
+                run.masks,
+                None,
+                ending.tags,
+                ending.headers,
+                ending.category,
+                run.cache,
+                ending.selection,
+                None,
+                signals,
+                skipped,
+                tuple(run.failures),
+                ending.path,
+                timing,
+                None if run.question is None else run.question.ticket,
             )
-        request = run.work.request
+        told: dict[str, Any] = {
+            "redacting": guarded.redact,
+            "redacted": run.masks,
+            "tags": ending.tags,
+            "headers": ending.headers,
+            "signals": signals,
+            "skipped": skipped,
+            "failures": tuple(run.failures),
+            "path": ending.path,
+            "timing_us": timing,
+        }
+        if rejected:
+            return Decision("reject", reject=guarded.reject, **told)
+        if cached:
+            return Decision("cached", category=ending.category, cache=run.cache, **told)
+        return self._choose(run, ending, told)
+
+    def _choose(self, run: Run, ending: Ending, told: dict[str, Any]) -> Decision:
+        """The decision of a request that goes to one of several models."""
+        route, request = ending.route, run.request
+        assert route is not None
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
         # Only contexts and prices ask for the number of tokens.
-        counted = measured or route.by in ("cost", "balanced")
-        tokens = self._signals.count_tokens(run.work) if counted else 0
+        tokens = self._signals.count_tokens(run) if ending.measured else 0
         key = request.id if route.sticky is None else key_text(request.attributes[route.sticky])
         turn = self._turns.get(route.name, 0)
         choice = choose(
             route, self._models, Size(tokens, answer), key, turn=turn, latencies=self.latencies
         )
         if choice is None:
-            self._observer.decided("reject", None)
-            return Decision("reject", reject=Reject(None, 413, "context_overflow"), **trace)
+            return Decision("reject", reject=Reject(None, 413, "context_overflow"), **told)
         if choice.by == "round_robin":
             self._turns[route.name] = turn + 1
-        self._observer.decided("route", route.name)
         return Decision(
             "route",
             route=route.name,
             model=choice.model,
             fallbacks=choice.fallbacks,
             parameters=route.parameters,
-            category=run.category,
+            category=ending.category,
             cache=run.cache,
             selection=Selection(choice.by, choice.candidates, choice.propensity),
             shadow=shadow(route, request.id),
             ticket=None if run.question is None else run.question.ticket,
-            **trace,
+            **told,
         )
 
 

@@ -1,61 +1,53 @@
-"""One request on its way through the rules."""
+"""One request on its way to a decision."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from routec.runtime.engine.caching import Question
-from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Reject, Span
+from routec.runtime.engine.templates import Guarded
+from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Span
+from routec.runtime.events.request import Request
 from routec.runtime.signals.work import Work
 
+UNSETTLED = -2
 
-class Run:
+
+class Run(Work):
     """How far one request has come.
 
     Attributes:
-        work: what is known of it.
-        at: index of the guard, route or category that is looked at.
-        guarded: whether all guards are settled.
-        route: index of the route that holds; ``None`` before.
-        categorised: whether the category is settled.
-        category: name of the category whose terms apply.
-        reject: the rejection by a guard.
-        redact: entity signals whose spans are masked, in order of acting.
-        spans: those spans, once they were looked for.
-        tags: annotations, in order of acting.
-        headers: annotations by name.
-        path: node indices of the conditions consulted.
+        known: how many of its computed signals were fixed by the caller.
+        guarded: what the guards come to; ``None`` while that is open.
+        bits: the guards that act, as bits.
+        route: index of the route that holds; `UNSETTLED` before.
+        category: index of the category whose terms apply, -1 for none; `UNSETTLED` before.
+        masks: the spans to mask, once they were looked for.
         question: what was asked of the cache.
         cache: what it said.
+        asked: whether the cache has been asked, or need not be.
     """
 
     __slots__ = (
-        "at",
+        "asked",
+        "bits",
         "cache",
-        "categorised",
         "category",
         "guarded",
-        "headers",
-        "path",
+        "known",
+        "masks",
         "question",
-        "redact",
-        "reject",
         "route",
-        "spans",
-        "tags",
-        "work",
     )
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.at = 0
-        self.guarded = False
-        self.route: int | None = None
-        self.categorised = False
-        self.category: str | None = None
-        self.reject: Reject | None = None
-        self.redact: dict[str, None] = {}
-        self.spans: tuple[Span, ...] = ()
-        self.tags: dict[str, None] = {}
-        self.headers: dict[str, str] = {}
-        self.path: list[int] = []
+    def __init__(self, request: Request, values: list[Any], known: int) -> None:
+        super().__init__(request, values)
+        self.known = known
+        self.guarded: Guarded | None = None
+        self.bits = 0
+        self.route = UNSETTLED
+        self.category = UNSETTLED
+        self.masks: tuple[Span, ...] = ()
         self.question: Question | None = None
         self.cache: CacheAnswer = NOT_ASKED
+        self.asked = False

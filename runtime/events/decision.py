@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from routec.semcache.terms import Partition
 
@@ -117,13 +119,12 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """One decision.
 
     Attributes:
         outcome: ``route``, ``cached`` or ``reject``.
-        route: name of the route; ``None`` of a rejection by a guard.
+        route: name of the route; ``None`` unless the outcome is ``route``.
         model: name of the model; ``None`` unless the outcome is ``route``.
         fallbacks: models to try next, in order.
         parameters: request parameters to set.
@@ -148,19 +149,19 @@ class Decision:
     route: str | None = None
     model: str | None = None
     fallbacks: tuple[str, ...] = ()
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = {}
     redacting: tuple[str, ...] = ()
     redacted: tuple[Span, ...] = ()
     reject: Reject | None = None
     tags: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     category: str | None = None
     cache: CacheAnswer = NOT_ASKED
     selection: Selection | None = None
     shadow: str | None = None
-    signals: Mapping[str, Value] = field(default_factory=dict)
+    signals: Mapping[str, Value] = {}
     skipped: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     path: tuple[int, ...] = ()
-    timing_us: Mapping[str, int] = field(default_factory=dict)
+    timing_us: Mapping[str, int] = {}
     ticket: Ticket | None = None

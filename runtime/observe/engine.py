@@ -51,9 +51,9 @@ class EngineMetrics(Observer):
         """Count a lookup."""
         self._of(self._metrics.cache_lookups, category, status).inc()
 
-    def decided(self, outcome: str, route: str | None) -> None:
-        """Count a decision; a rejection has no route."""
-        self._of(self._metrics.decisions, self._policy, outcome, route or "").inc()
+    def decided(self, outcome: str, route: str | None, requests: int) -> None:
+        """Count decisions; rejections and answers from the cache have no route."""
+        self._of(self._metrics.decisions, self._policy, outcome, route or "").inc(requests)
 
     def held(self, category: str, entries: int) -> None:
         """Set the number of entries."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -14,9 +15,9 @@ from routec.runtime.signals import scan, vectors
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
 from routec.runtime.signals.structure import reader
-from routec.runtime.signals.values import Scores, on_error, scores_of
-from routec.runtime.signals.vectors import Similarities, Vectors
-from routec.runtime.signals.work import Work
+from routec.runtime.signals.values import Scores, Value, on_error, scores_of
+from routec.runtime.signals.vectors import Similarities, Vectors, is_repeated, texts_of
+from routec.runtime.signals.work import UNKNOWN, Work
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,10 @@ class Signals:
     ) -> None:
         """Give each request the value of the signal it needs, failure values included.
 
-        One call serves all requests of a signal: one scan a text, one call of the embedder
-        for everything, one call for each classifier.
+        One call serves all requests of a signal: one scan of each different text, one call of
+        the embedder for everything, one call for each classifier. A request that needs one
+        keyword or regex gets them all of that scope, one that needs a similarity or contrast all
+        of them, since they cost nothing more; but only what was needed is listed as failed.
 
         Args:
             needs: requests and what they need, all of signals of one stage.
@@ -69,21 +72,28 @@ class Signals:
         """
         embedding: list[Need] = []
         classifying: dict[int, list[Work]] = {}
+        scanning: dict[str, list[Need]] = {}
         local: dict[int, list[Work]] = {}
         for need in needs:
             kind = self._signals[need[1]].kind
             if kind in vectors.KINDS:
                 embedding.append(need)
+            elif kind in scan.KINDS:
+                scanning.setdefault(self._signals[need[1]].scope, []).append(need)
             elif kind == "classifier":
                 classifying.setdefault(need[1], []).append(need[0])
             else:
                 local.setdefault(need[1], []).append(need[0])
+        for scope, group in scanning.items():
+            self._scan_texts(scope, group)
         for at, works in local.items():
             self._compute_locally(at, works)
         if embedding or also:
-            await self._embed(embedding, known, also)
+            with self._services.load.working():
+                await self._embed(embedding, known, also)
         if classifying:
-            await self._classify_all(classifying, known)
+            with self._services.load.working():
+                await self._classify_all(classifying, known)
 
     def find_spans(self, work: Work, at: int) -> tuple[Span, ...]:
         """The spans that an entity signal finds, worked out once.
@@ -130,56 +140,81 @@ class Signals:
         return Scores(code, {"confidence": float(confidence)})
 
     def _compute_locally(self, at: int, works: Sequence[Work]) -> None:
-        signal = self._signals[at]
-        scanned = signal.kind in scan.KINDS
-        served: dict[int, int] = {}
+        name = self._signals[at].name
         failed: list[Work] = []
         begin = perf_counter()
         for work in works:
-            if work.values[at] is not None:  # by the scan for another signal
-                continue
             try:
-                if not scanned:
-                    work.learn(at, self._local[at](work))
-                    served[at] = served.get(at, 0) + 1
-                    continue
-                # One scan answers for all keywords and regexes of the text.
-                for other, value in self._scan.scan(signal.scope, work.request):
-                    if work.values[other] is None:
-                        work.learn(other, value)
-                        served[other] = served.get(other, 0) + 1
+                work.learn(at, self._local[at](work))
             except Exception as error:
-                _complain(signal.name, error)
+                _complain(name, error)
                 failed.append(work)
-        seconds = perf_counter() - begin
-        for other, count in served.items():
-            self._observer.signal(self._signals[other].name, "computed", count, seconds)
+        if len(failed) < len(works):
+            seconds = perf_counter() - begin
+            self._observer.signal(name, "computed", len(works) - len(failed), seconds)
         if failed:
             self._fail(at, failed, "error")
 
+    def _scan_texts(self, scope: str, needs: Sequence[Need]) -> None:
+        begin = perf_counter()
+        by_text: dict[str, list[Need]] = {}
+        for need in needs:
+            by_text.setdefault(need[0].request.text(scope), []).append(need)
+        served: Counter[int] = Counter()
+        for text, group in by_text.items():
+            try:
+                found = self._scan.scan(scope, text)
+            except Exception as error:
+                self._fail_all(f"scan of {scope}", error, group)
+                continue
+            for work, _ in group:
+                _learn_new(work, found, served)
+        self._tell(served, begin)
+
     async def _embed(self, needs: Sequence[Need], known: Vectors, also: Sequence[str]) -> None:
         begin = perf_counter()
-        texts = [self._similarities.texts(self._signals[at], work.request) for work, at in needs]
-        try:
-            await known.add(text for group in (*texts, also) for text in group)
-        except Exception as error:
-            _complain("embedder", error)
-        served: dict[int, int] = {}
+        texts = [texts_of(self._signals[at], work.request) for work, at in needs]
+        await self._add([text for group in (*texts, also) for text in group], known)
+        served: Counter[int] = Counter()
+        measuring: list[Need] = []
         for (work, at), group in zip(needs, texts, strict=True):
+            signal = self._signals[at]
             # Some need no vector: they must not fail with the others of their batch.
             if any(known.get(text) is None for text in group):
                 self._fail(at, [work], "error")
-                continue
-            try:
-                work.learn(at, self._similarities.value(self._signals[at], group, known))
-            except Exception as error:
-                _complain(self._signals[at].name, error)
-                self._fail(at, [work], "error")
+            elif signal.kind != "repeated":
+                measuring.append((work, at))
             else:
-                served[at] = served.get(at, 0) + 1
-        seconds = perf_counter() - begin
-        for at, count in served.items():
-            self._observer.signal(self._signals[at].name, "computed", count, seconds)
+                try:
+                    found = [(at, is_repeated(signal, group, known))]
+                except Exception as error:
+                    self._fail_all(signal.name, error, [(work, at)])
+                else:
+                    _learn_new(work, found, served)
+        if measuring:
+            self._measure(measuring, known, served)
+        self._tell(served, begin)
+
+    def _measure(self, needs: Sequence[Need], known: Vectors, served: Counter[int]) -> None:
+        """Similarities and contrasts of texts that have vectors."""
+        by_text: dict[str, list[Work]] = {}
+        for work, _ in needs:
+            by_text.setdefault(_last(work), []).append(work)
+        try:
+            values = self._similarities.values(list(by_text), known)
+        except Exception as error:
+            self._fail_all("similarity", error, needs)
+            return
+        for works, found in zip(by_text.values(), values, strict=True):
+            for work in works:
+                _learn_new(work, found, served)
+
+    async def _add(self, texts: Sequence[str], known: Vectors) -> None:
+        """Embed texts; those that fail stay without a vector."""
+        try:
+            await known.add(texts)
+        except Exception as error:
+            _complain("embedder", error)
 
     async def _classify_all(self, groups: Mapping[int, Sequence[Work]], known: Vectors) -> None:
         nearby: dict[int, Sequence[Work]] = {}
@@ -200,30 +235,28 @@ class Signals:
         self, groups: Mapping[int, Sequence[Work]], known: Vectors
     ) -> None:
         """Classifiers that take vectors: plain arithmetic, so no time limit applies to them."""
-        texts = [work.request.text("last_user") for works in groups.values() for work in works]
-        try:
-            await known.add(texts)
-        except Exception as error:
-            _complain("embedder", error)
-            for at, works in groups.items():
-                self._fail(at, works, "error")
-            return
+        await self._add([_last(work) for works in groups.values() for work in works], known)
         for at, works in groups.items():
+            lost = [work for work in works if known.get(_last(work)) is None]
+            if lost:
+                self._fail(at, lost, "error")
+            ready = [work for work in works if known.get(_last(work)) is not None]
+            if not ready:
+                continue
             classifier: Any = self._services.classifiers[self._signals[at].backend]
             begin = perf_counter()
             try:
-                rows = known.stack([work.request.text("last_user") for work in works])
-                scores = classifier.scores(rows)
+                scores = classifier.scores(known.stack([_last(work) for work in ready]))
             except Exception as error:
                 _complain(self._signals[at].name, error)
-                self._fail(at, works, _reason(error))
+                self._fail(at, ready, _reason(error))
                 continue
-            self._observer.classified(self._signals[at].backend, len(works))
-            self._take(at, works, classifier.labels, scores, perf_counter() - begin)
+            self._observer.classified(self._signals[at].backend, len(ready))
+            self._take(at, ready, classifier.labels, scores, perf_counter() - begin)
 
     async def _classify(self, at: int, works: Sequence[Work]) -> None:
         signal = self._signals[at]
-        texts = list(dict.fromkeys(work.request.text("last_user") for work in works))
+        texts = list(dict.fromkeys(map(_last, works)))
         timeout = signal.timeout or self._services.deadlines.get(signal.backend, DEADLINE)
         begin = perf_counter()
         try:
@@ -236,7 +269,7 @@ class Signals:
             self._fail(at, works, _reason(error))
             return
         self._observer.classified(signal.backend, len(texts))
-        each = [rows[work.request.text("last_user")] for work in works]
+        each = [rows[_last(work)] for work in works]
         self._take(at, works, backend.labels, each, perf_counter() - begin)
 
     def _take(
@@ -261,6 +294,29 @@ class Signals:
             work.learn(at, on_error(signal))
             work.failures.append(Failure(signal.name, reason))
         self._observer.failure(signal.name, reason, len(works))
+
+    def _fail_all(self, what: str, error: Exception, needs: Sequence[Need]) -> None:
+        _complain(what, error)
+        for work, at in needs:
+            self._fail(at, [work], "error")
+
+    def _tell(self, served: Counter[int], begin: float) -> None:
+        """Tell the observer of signals that were computed together."""
+        seconds = perf_counter() - begin
+        for at, count in served.items():
+            self._observer.signal(self._signals[at].name, "computed", count, seconds)
+
+
+def _last(work: Work) -> str:
+    return work.request.text("last_user")
+
+
+def _learn_new(work: Work, found: Iterable[tuple[int, Value]], served: Counter[int]) -> None:
+    """Give a request what it does not know yet, and count that by signal."""
+    for at, value in found:
+        if work.values[at] is UNKNOWN:
+            work.learn(at, value)
+            served[at] += 1
 
 
 def _reason(error: Exception) -> str:

@@ -27,8 +27,8 @@ class Observer:
     def looked_up(self, category: str, status: str) -> None:
         """The cache was asked: ``hit`` or ``miss``."""
 
-    def decided(self, outcome: str, route: str | None) -> None:
-        """A decision was made."""
+    def decided(self, outcome: str, route: str | None, requests: int) -> None:
+        """So many requests of a batch were decided alike."""
 
     def held(self, category: str, entries: int) -> None:
         """The cache holds so many entries of a category."""

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from routec.runtime.events.decision import Failure, Span
 from routec.runtime.events.request import Request
+
+
+class NotKnown(Exception):
+    """A value was used before it is known."""
+
+
+class Unknown:
+    """Stands for a value that is not known yet; whatever is done with it raises `NotKnown`.
+
+    So conditions can be evaluated as if everything were known, at no cost while it is.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise NotKnown
+
+    __bool__ = __contains__ = __hash__ = __len__ = __getattr__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __mul__ = __rmul__ = __add__ = __radd__ = _refuse
+
+
+UNKNOWN = Unknown()
+
+FIRST_VERSION = 2
+"""Version of a request of which nothing was learnt; 0 and 1 would be taken for truth values."""
 
 
 class Work:
@@ -15,7 +44,8 @@ class Work:
     Attributes:
         request: the request.
         attributes: its fields by name.
-        values: a value for each signal of the program; ``None`` while unknown.
+        values: a value for each signal of the program, or `UNKNOWN`; after them there may be
+            room for what the engine keeps.
         version: grows by one whenever a value becomes known.
         memo: of shared conditions: their value, or the version at which they were unknown.
         pins: indices of the signals that were fixed by the caller.
@@ -36,11 +66,11 @@ class Work:
         "version",
     )
 
-    def __init__(self, request: Request, signals: int) -> None:
+    def __init__(self, request: Request, values: list[Any]) -> None:
         self.request = request
         self.attributes: Mapping[str, Any] = request.attributes
-        self.values: list[Any] = [None] * signals
-        self.version = 2
+        self.values = values
+        self.version = FIRST_VERSION
         self.memo: dict[int, bool | int] = {}
         self.pins: frozenset[int] = frozenset()
         self.spans: dict[int, tuple[Span, ...]] = {}

@@ -42,8 +42,8 @@ class Counting(Observer):
     def looked_up(self, category: str, status: str) -> None:
         self.heard["looked_up", category, status] += 1
 
-    def decided(self, outcome: str, route: str | None) -> None:
-        self.heard["decided", outcome, str(route)] += 1
+    def decided(self, outcome: str, route: str | None, requests: int) -> None:
+        self.heard["decided", outcome, str(route)] += requests
 
     def signal(self, name: str, source: str, requests: int, seconds: float) -> None:
         self.heard["signal", name, source] += requests
@@ -123,7 +123,7 @@ async def test_a_response_fills_the_cache_once() -> None:
     assert hit["cache"]["response"]["choices"][0]["message"]["content"] == "soon"
     assert other["outcome"] == "route"
     assert heard.heard["looked_up", "orders", "hit"] == 1
-    assert heard.heard["decided", "cached", "r"] == 1
+    assert heard.heard["decided", "cached", "None"] == 1
     assert heard.heard["signal", "kw", "computed"] == 3
 
 

@@ -77,7 +77,7 @@ def fresh() -> Engine:
 def shape(decision: Decision) -> dict[str, Any]:
     """Everything but timings and the ticket, whose vector has no equality."""
     out = ("timing_us", "ticket")
-    return {n: getattr(decision, n) for n in Decision.__dataclass_fields__ if n not in out}
+    return {n: getattr(decision, n) for n in Decision.__struct_fields__ if n not in out}
 
 
 def ask_all(batch: list[tuple[str, list[tuple[str, str]]]]) -> list[Request]:

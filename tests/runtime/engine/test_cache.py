@@ -50,7 +50,7 @@ async def test_the_same_request_is_answered_without_an_embedding() -> None:
     await taught(engine, say())
     embedder.calls.clear()
     decision = await one(engine, say(id="r-2"))
-    assert (decision.outcome, decision.route, decision.category) == ("cached", "r", "orders")
+    assert (decision.outcome, decision.route, decision.category) == ("cached", None, "orders")
     assert (decision.cache.status, decision.cache.tier) == ("hit", "exact")
     assert decision.model is None
     assert decision.selection is None
