@@ -39,11 +39,12 @@ _IDEOGRAPHS = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af"
 )
 _SYMBOLS = "\u2010-\u2027\u2030-\u205e\u2070-\u2bff\u3001-\u303f\uff00-\uffef\U0001f000-\U0001faff"
-# One match is one token; white space that is a lone space is in none.
+# One match is one token; white space that is a lone space is no token. Where letters follow,
+# their match takes it along, which spares a search from it; nothing is ever tried twice.
 _ASCII_TOKEN = (
-    rf"[A-Za-z]{{1,{LETTERS_PER_TOKEN}}}"
-    rf"|[0-9]{{1,{DIGITS_PER_TOKEN}}}"
-    rf"|[\x00-\x08\x0e-\x1b!-/:-@\[-`{{-\x7f]{{1,{SIGNS_PER_TOKEN}}}"
+    rf" ?[A-Za-z]{{1,{LETTERS_PER_TOKEN}}}+"
+    rf"|[0-9]{{1,{DIGITS_PER_TOKEN}}}+"
+    rf"|[\x00-\x08\x0e-\x1b!-/:-@\[-`{{-\x7f]{{1,{SIGNS_PER_TOKEN}}}+"
     r"|\s\s+|[^\S ]"
 )
 _TOKEN_IN_ASCII = re.compile(_ASCII_TOKEN)

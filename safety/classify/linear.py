@@ -69,7 +69,7 @@ class Linear:
         self.exclusive: Final = head.activation == "softmax"
         self.embedder: Final = head.embedder
         self.revision: Final = "sha256:" + sha256(_serialised(head)).hexdigest()
-        self._weights = head.weights.T.astype(np.float64)
+        self._weights = head.weights.astype(np.float64)
         self._bias = head.bias.astype(np.float64)
 
     def scores(self, vectors: Vectors) -> Scores:
@@ -78,8 +78,11 @@ class Linear:
         Raises:
             ValueError: when the vectors' dimension is not that of the weights.
         """
-        # In float64, so that the rounding of a product cannot depend on the batch.
-        logits: Scores = vectors.astype(np.float64) @ self._weights + self._bias
+        if vectors.ndim != 2 or vectors.shape[1] != self._weights.shape[1]:
+            raise ValueError(f"vectors of shape {vectors.shape} do not fit the weights")
+        # Dot products one by one: a matrix product's rounding would depend on the batch.
+        rows = vectors.astype(np.float64)[:, np.newaxis, :]
+        logits: Scores = np.vecdot(rows, self._weights[np.newaxis, :, :]) + self._bias
         return softmax(logits) if self.exclusive else sigmoid(logits)
 
 

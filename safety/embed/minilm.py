@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from routec.safety.embed.turns import Turns
 from routec.safety.models.errors import ModelError
 from routec.safety.models.minilm import DIMENSION, MAX_TOKENS, TOKENIZER_FILE
 from routec.safety.models.store import Installed, read_file
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 # Rows and tokens run at once: more gain nothing on a CPU, and long texts even lose
-# (benchmarks/embed.py).
+# (cli/bench/embed.py). It also bounds how long another call waits for its turn.
 _BATCH: Final = 8
 _BATCH_TOKENS: Final = 256
 # Far beyond 256 tokens of prose; it bounds the tokenizer's time on a huge or hostile text.
@@ -48,8 +49,9 @@ class MiniLM:
     text's vector is the same alone and in any batch. Equal texts are embedded once, and the
     latest ``remember`` vectors are kept.
 
-    Instances may be shared between threads; calls take turns. ``embed`` does not release the
-    event loop: call it from a worker thread.
+    Instances may be shared between threads. Calls take turns after every group, so that a short
+    one does not wait for all of a long one. ``embed`` does not release the event loop: call it
+    from a worker thread.
 
     Args:
         installed: where the files are.
@@ -82,7 +84,8 @@ class MiniLM:
         )
         self._remember = remember
         self._recent: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
-        self._turn = threading.Lock()
+        self._turns = Turns()
+        self._memory = threading.Lock()
         self._embedded = 0
         self._known = 0
 
@@ -101,39 +104,47 @@ class MiniLM:
             raise TypeError("embed takes a sequence of texts, not one text")
         read = [_readable(text) for text in texts]
         keys = [blake2b(text.encode(), digest_size=16).digest() for text in read]
-        with self._turn:
-            rows = self._rows(dict(zip(keys, read, strict=True)))
-            self._known += len(read) - len(rows)
+        wanted = dict(zip(keys, read, strict=True))
+        rows = self._remembered(wanted)
+        missing = [key for key in wanted if key not in rows]
+        fresh = self._computed({key: wanted[key] for key in missing})
+        rows |= fresh
+        with self._memory:
+            self._embedded += len(missing)
+            self._known += len(read) - len(missing)
+            if self._remember:
+                self._keep(fresh)
         result = np.zeros((len(read), DIMENSION), np.float32)
         for index, key in enumerate(keys):
             result[index] = rows[key]
         return result
 
-    def _rows(self, wanted: dict[bytes, str]) -> dict[bytes, NDArray[np.float32]]:
+    def _remembered(self, wanted: Iterable[bytes]) -> dict[bytes, NDArray[np.float32]]:
         rows = {}
-        for key in wanted:
-            if key in self._recent:
-                self._recent.move_to_end(key)
-                rows[key] = self._recent[key]
-        self._known += len(rows)
-        missing = [key for key in wanted if key not in rows]
-        encoded = self._tokenizer.encode_batch_fast([wanted[key] for key in missing])
-        tokens = {key: entry.ids for key, entry in zip(missing, encoded, strict=True)}
+        with self._memory:
+            for key in wanted:
+                if key in self._recent:
+                    self._recent.move_to_end(key)
+                    rows[key] = self._recent[key]
+        return rows
+
+    def _computed(self, texts: Mapping[bytes, str]) -> dict[bytes, NDArray[np.float32]]:
+        rows = {}
+        encoded = self._tokenizer.encode_batch_fast(list(texts.values()))
+        tokens = {key: entry.ids for key, entry in zip(texts, encoded, strict=True)}
         for group in _groups(tokens):
             ids = np.array([tokens[key] for key in group], np.int64)
             if ids.shape[1] <= _EMPTY_TOKENS:
                 rows.update(dict.fromkeys(group, np.zeros(DIMENSION, np.float32)))
                 continue
-            hidden: Any = self._session.run(["hidden"], {"input_ids": ids})[0]
+            with self._turns:
+                hidden: Any = self._session.run(["hidden"], {"input_ids": ids})[0]
             for key, states in zip(group, hidden, strict=True):
                 rows[key] = _pooled(states)
-        self._embedded += len(missing)
-        if self._remember:
-            self._keep((key, rows[key]) for key in missing)
         return rows
 
-    def _keep(self, fresh: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
-        for key, row in fresh:
+    def _keep(self, fresh: Mapping[bytes, NDArray[np.float32]]) -> None:
+        for key, row in fresh.items():
             self._recent[key] = row
             if len(self._recent) > self._remember:
                 self._recent.popitem(last=False)

@@ -8,14 +8,19 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from routec.safety.embed import EmbedCounts, MiniLM
+from routec.safety.embed.turns import Turns
 from routec.safety.models import Installed, ModelError, find_minilm
 
 TEXTS = [
@@ -93,6 +98,64 @@ def test_a_text_has_one_vector_alone_and_in_any_batch(
     together = embedder.embed(texts)
     for text, row in zip(texts, together, strict=True):
         assert np.array_equal(embedder.embed([text])[0], row)
+
+
+def test_a_short_text_does_not_wait_for_all_of_a_long_batch(fp32: MiniLM) -> None:
+    long = [f"{n} " + "refund my order " * 80 for n in range(12)]
+    order: list[str] = []
+
+    def embed(name: str, texts: list[str]) -> None:
+        rows[name] = fp32.embed(texts)
+        order.append(name)
+
+    rows: dict[str, NDArray[np.float32]] = {}
+    threads = [
+        threading.Thread(target=embed, args=("long", long)),
+        threading.Thread(target=embed, args=("short", ["hello"])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order == ["short", "long"]
+    assert np.array_equal(rows["long"], fp32.embed(long))
+    assert np.array_equal(rows["short"], fp32.embed(["hello"]))
+
+
+def test_calls_at_once_remember_and_count_as_calls_in_turn(installed: Installed) -> None:
+    embedder = MiniLM(installed, quantised=True, remember=8)
+    texts = [f"text {n}" for n in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: embedder.embed(texts), range(8)))
+    assert all(np.array_equal(result, results[0]) for result in results)
+    counts = embedder.counts
+    assert counts.embedded + counts.known == 8 * len(texts)
+    assert len(texts) <= counts.embedded
+    assert np.array_equal(embedder.embed(texts), results[0])
+    assert embedder.counts.embedded == counts.embedded
+
+
+def test_turns_are_taken_in_the_order_in_which_they_are_asked_for() -> None:
+    turns = Turns()
+    order: list[int] = []
+
+    def take(number: int) -> None:
+        with turns:
+            order.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    with turns:
+        for at, thread in enumerate(threads):
+            thread.start()
+            while len(turns._waiting) <= at:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == list(range(8))
+    with pytest.raises(RuntimeError), turns:
+        raise RuntimeError("boom")
+    take(8)
+    assert order[-1] == 8
 
 
 def test_int8_is_near_fp32_and_known_as_another_embedder(fp32: MiniLM, int8: MiniLM) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from routec.safety.similarity import Examples, contrast, repeated, similarity
+from routec.safety.similarity import Examples, Measures, contrast, cosine, repeated, similarity
 
 
 def units(*rows: list[float]) -> NDArray[np.float32]:
@@ -66,6 +68,56 @@ def test_scores_keep_their_bounds_and_do_not_depend_on_the_batch(
         assert similarity(one, high)[0] == together[index]
         assert contrast(one, high, low)[0] == apart[index]
     assert similarity(vectors, Examples(vectors)).tolist() == [1.0] * rows
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 20))
+def test_a_cosine_is_the_same_to_the_bit_whatever_is_beside_it(
+    seed: int, rows: int, others: int
+) -> None:
+    left, right = random_units(seed, rows), random_units(seed + 1, others)
+    together = cosine(left, right)
+    for i in range(rows):
+        assert cosine(left[i : i + 1], right)[0].tolist() == together[i].tolist()
+    for j in range(others):
+        assert cosine(left, right[j : j + 1])[:, 0].tolist() == together[:, j].tolist()
+
+
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 12),
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from(("max", "mean")) | st.integers(1, 9)),
+        max_size=6,
+    ),
+)
+def test_signals_measured_together_score_as_one_by_one(
+    seed: int, rows: int, shapes: list[tuple[int, Any]]
+) -> None:
+    vectors = random_units(seed, 12)[:rows]
+    signals: list[Any] = []
+    apart = []
+    for at, (count, other) in enumerate(shapes):
+        matrix = random_units(seed + 2 * at + 1, count)
+        if isinstance(other, str):
+            signals.append(Examples(matrix, other))  # type: ignore[arg-type]
+            apart.append(similarity(vectors, signals[-1]))
+        else:
+            low = Examples(random_units(seed + 2 * at + 2, other))
+            signals.append((Examples(matrix), low))
+            apart.append(contrast(vectors, *signals[-1]))
+    together = Measures(signals).scores(vectors)
+    assert together.shape == (rows, len(shapes))
+    for column, alone in enumerate(apart):
+        assert together[:, column].tolist() == alone.tolist()
+
+
+def test_signals_over_very_many_examples_are_measured_piece_by_piece() -> None:
+    many = Examples(np.zeros((400_000, 2), np.float32))
+    vectors = units([1, 0], [0, 1], [1, 1], [0, 0], [3, 4])
+    few = Examples(units([3, 4]))
+    scores = Measures([many, few]).scores(vectors)
+    assert scores[:, 0].tolist() == [0.0] * 5
+    assert scores[:, 1].tolist() == similarity(vectors, few).tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The declared token estimate, and real tokenizers in its place."""
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,43 @@ TEXTS = st.text(st.sampled_from("abcdefg 123.,!\n\té漢字😀가\u0301Ω") | s
 )
 def test_the_estimate_follows_its_rule(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
+
+
+def kind_of(character: str) -> str:
+    """The class that the estimate puts a character in, straight from the rule."""
+    if character.isspace():
+        return "space"
+    if character.isascii():
+        return "letter" if character.isalpha() else "digit" if character.isdigit() else "sign"
+    if "\u3040" <= character <= "\u30ff" or "\u4e00" <= character <= "\u9fff":
+        return "ideograph"
+    return "symbol" if character in "‘’“”😀→" else "other"
+
+
+def counted(text: str) -> int:
+    """The estimate, run by run."""
+    total = 0
+    for kind, run in groupby(text, kind_of):
+        characters = list(run)
+        length = len(characters)
+        if kind == "space":
+            total += characters != [" "]
+        elif kind in ("ideograph", "symbol"):
+            total += length * (2 if kind == "symbol" else 1)
+        else:
+            total += -(-length // {"letter": 7, "digit": 3, "sign": 2, "other": 2}[kind])
+    return total
+
+
+ASCII_RUNS = ("a", "Zz", "word", "eightlet", "7", "1234", ".", "?!,", "\x00")
+SPACES = (" ", "  ", "\n", "\t", "\r\n", "\x1c", "\u2003", "\x85")
+WIDE_RUNS = ("é", "Привет", "漢", "カナ", "’", "😀", "\u0301")
+RUNS = st.sampled_from(ASCII_RUNS) | st.sampled_from(SPACES) | st.sampled_from(WIDE_RUNS)
+
+
+@given(st.lists(RUNS, max_size=30).map("".join))
+def test_the_estimate_is_the_sum_over_the_runs(text: str) -> None:
+    assert estimate_tokens(text) == counted(text)
 
 
 @given(TEXTS, TEXTS)
