@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from routec.compiler.program import Program, Signal
-from routec.runtime.events.request import Request
 from routec.safety.scan import Keyword, Pattern, Scanner
 from routec.safety.views import decoded_views
 
@@ -34,11 +33,15 @@ class TextScan:
             for scope, signals in by_scope.items()
         }
 
-    def scan(self, scope: str, request: Request) -> list[tuple[int, bool]]:
-        """Index and value of every signal of a scope."""
+    def scan(self, scope: str, text: str) -> list[tuple[int, bool]]:
+        """Index and value of every signal of a scope.
+
+        Args:
+            scope: one that a signal of the program reads.
+            text: the normalised text of that scope.
+        """
         signals, scanner, guarded = self._scopes[scope]
         assert scanner is not None
-        text = request.text(scope)
         found = scanner.scan(text)
         if guarded is not None:
             for view in decoded_views(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from routec.runtime.signals.load import Load
 from routec.safety.classify.base import Backend, Classifier
 from routec.safety.embed.base import Embedder
 from routec.safety.entities.entity import Entity
@@ -20,10 +21,6 @@ TokenCounter = Callable[[str], int]
 """Number of tokens of a normalised text."""
 
 
-def _no_load() -> float:
-    return 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """The services of one engine; those its program does not need may be ``None``.
@@ -36,7 +33,8 @@ class Services:
         classifiers: bound classifiers by the name the policy gives them: of vectors, or backends.
         deadlines: seconds each backend has where the policy states no timeout.
         cache: the semantic cache.
-        load: load of what stands behind the cache, 0 to 1.
+        load: how busy embedder and classifiers are, for a category's ``relax_to``; whoever
+            calls them tells it.
     """
 
     tokens: TokenCounter
@@ -46,4 +44,4 @@ class Services:
     classifiers: Mapping[str, Classifier | Backend] = field(default_factory=dict)
     deadlines: Mapping[str, float] = field(default_factory=dict)
     cache: SemanticCache | None = None
-    load: Callable[[], float] = _no_load
+    load: Load = field(default_factory=Load)
