@@ -1,25 +1,22 @@
 """What the signals that need no model cost, in time per text.
 
-Usage: ``python benchmarks/scan.py [--format table|json] [--texts N]``
-
 The texts are made here, from a seed: support questions, longer letters and code, some with
 entities, some in other scripts. Each baseline is the plain Python that a policy engine would
-write without this package, doing the same job: ``unicodedata.normalize`` and a set of
-invisible characters, one ``in`` or ``re.search`` per phrase and pattern, one regex per entity kind
-without checksums. Language and tokens have no baseline.
+write without this package, doing the same job: ``unicodedata.normalize`` and a set of invisible
+characters, one ``in`` or ``re.search`` per phrase and pattern, one regex per entity kind without
+checksums. Language and tokens have no baseline.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import re
 import sys
-import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from routec.cli.bench.result import Disagreement, Outcome, Result, Target
+from routec.cli.bench.timing import alternate
 from routec.safety.entities import find
 from routec.safety.language import Languages
 from routec.safety.scan import Keyword, Pattern, Scanner
@@ -46,7 +43,6 @@ _EXTRAS = (
     "ticket TKT-204512",
     "from 93.184.216.34",
 )
-_ROUNDS = 5
 
 
 def texts(count: int, seed: int = 1) -> list[str]:
@@ -84,17 +80,6 @@ def policy(seed: int = 2) -> tuple[list[Keyword], list[Pattern]]:
         for n in range(25)
     ]
     return keywords, patterns
-
-
-def microseconds(work: Callable[[Sequence[str]], object], over: Sequence[str]) -> float:
-    """Return the time per text of the fastest round, in microseconds."""
-    work(over[:50])
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        work(over)
-        best = min(best, time.perf_counter() - start)
-    return best / len(over) * 1e6
 
 
 _INVISIBLE = {chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) == "Cf"}
@@ -138,8 +123,12 @@ _NAIVE_ENTITIES = [
 ]
 
 
-def measure(count: int) -> list[dict[str, object]]:
-    """Run everything and return the rows of the report."""
+Work = Callable[[str], object]
+
+
+def measure(quick: bool) -> Iterator[Outcome]:
+    """The figures of scan and light signals."""
+    count, rounds = (500, 2) if quick else (2000, 5)
     raw = texts(count)
     normal = [normalise(text) for text in raw]
     keywords, patterns = policy()
@@ -147,20 +136,18 @@ def measure(count: int) -> list[dict[str, object]]:
     naive = naive_scanner(keywords, patterns)
     answers = [set(found) for found in scanner.scan_batch(normal)]
     if answers != [naive(text) for text in normal] or not any(answers):
-        raise SystemExit("the scan and its baseline disagree: the comparison would be worthless")
+        raise Disagreement("the scan and its baseline disagree")
     languages = Languages()
     languages.load()
-    jobs: list[
-        tuple[str, Callable[[str], object], Callable[[str], object] | None, float | None]
-    ] = [
+    jobs: list[tuple[str, Work, Work | None, float | None]] = [
         ("normalise", normalise, naive_normalise, 1.0),
         (
-            "normalise + fold",
+            "normalise and fold",
             lambda t: fold(normalise(t)),
             lambda t: naive_normalise(t).casefold(),
             1.0,
         ),
-        ("scan 200 keywords + 50 regexes", scanner.scan, naive, 0.2),
+        ("scan for 200 keywords and 50 regexes", scanner.scan, naive, 0.2),
         (
             "entities, all kinds",
             find,
@@ -171,43 +158,23 @@ def measure(count: int) -> list[dict[str, object]]:
         ("language", lambda t: languages.identify([t]), None, None),
         ("token estimate", estimate_tokens, None, None),
     ]
-    rows: list[dict[str, object]] = []
-    for name, work, plain, target in jobs:
+    for name, work, plain, limit in jobs:
         over = raw if name.startswith("normalise") else normal
-        value = microseconds(lambda some, work=work: [work(t) for t in some], over)
-        baseline = ratio = met = None
-        if plain is not None:
-            baseline = microseconds(lambda some, plain=plain: [plain(t) for t in some], over)
-            ratio = value / baseline
-            met = target is not None and ratio <= target
-        rows.append(
-            {"name": name, "value": round(value, 2), "unit": "us/text",
-             "baseline": baseline and round(baseline, 2), "ratio": ratio and round(ratio, 3),
-             "target": target, "met": met}
-        )  # fmt: skip
-    return rows
+        sides = [_over(work, over)] + ([] if plain is None else [_over(plain, over)])
+        times = [seconds / count * 1e6 for seconds in alternate(sides, rounds)]
+        yield Result(
+            f"safety/{name}",
+            times[0],
+            "µs/text",
+            None if plain is None else times[1],
+            None if plain is None else "the same in plain Python",
+            () if limit is None else (Target("<=", limit, "ratio"),),
+        )
 
 
-def main() -> None:
-    """Print the report."""
-    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--format", choices=("table", "json"), default="table")
-    options.add_argument("--texts", type=int, default=2_000)
-    chosen = options.parse_args()
-    rows = measure(chosen.texts)
-    if chosen.format == "json":
-        print(json.dumps({"results": rows}))
-        return
-    made = texts(chosen.texts)
-    print(f"{len(made)} texts, {sum(map(len, made)) / len(made):.0f} characters each on average")
-    print(f"{'':32}{'us/text':>10}{'baseline':>10}{'ratio':>8}{'target':>8}  met")
-    for row in rows:
-        cells = [
-            "-" if row[k] is None else str(row[k]) for k in ("value", "baseline", "ratio", "target")
-        ]
-        met = {True: "yes", False: "NO", None: ""}[row["met"]]  # type: ignore[index]
-        print(f"{row['name']!s:32}{cells[0]:>10}{cells[1]:>10}{cells[2]:>8}{cells[3]:>8}  {met}")
+def _over(work: Work, over: Sequence[str]) -> Callable[[], object]:
+    def run() -> None:
+        for text in over:
+            work(text)
 
-
-if __name__ == "__main__":
-    main()
+    return run

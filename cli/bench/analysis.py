@@ -1,40 +1,36 @@
-"""How long `routec check` takes to prove what it says: CPU time and peak memory of one process.
-
-    python benchmarks/analysis.py [--rounds 3] [--format text|json]
+"""How long `routec check` takes to prove what it says, and what its start costs.
 
 The policies are generated: routes in tiers of five that exclude each other by tenant, over a
 fixed vocabulary of about 300 atoms (attributes, keywords, patterns, classifiers, scores). Each
 run is a process of its own that reads the policy, checks names and types, and runs every
-analysis that is on by default; loading the code is not counted (see `cold_start.py`). Two
-further cases are hard for propositional reasoning: a conjunction of 18 alternatives, and a
-pigeonhole puzzle as a guard, which no bounded effort decides; it must end, say `unknown`,
-and cost no other finding.
+analysis that is on by default; loading the code is not counted. Two further cases are hard for
+propositional reasoning: a conjunction of 18 alternatives, and a pigeonhole puzzle as a guard,
+which no bounded effort decides; it must end, say `unknown`, and cost no other finding.
 """
 
 from __future__ import annotations
 
-import argparse
-import cProfile
-import json
-import pstats
 import random
-import resource
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from typing import Any
 
+from routec.cli.bench import cold_start
+from routec.cli.bench.result import Disagreement, Outcome, Result, Target
+from routec.cli.bench.timing import in_child, peak_mib
 from routec.compiler import analyse, check_bytes
 from routec.compiler.expr import Compare, Contains, Empty, Equals, Truth, walk
 from routec.dsl.diagnostic import Verdict
 
-TARGETS: dict[str, tuple[float, float | None]] = {
-    "routes_1000": (5.0, 500.0),
-    "routes_200": (1.0, 500.0),
-    "factors_18": (0.1, None),
-    "pigeonhole_10": (10.0, 500.0),
+SECONDS: Mapping[str, float] = {
+    "1,000 routes": 5.0,
+    "200 routes": 1.0,
+    "18 factors": 0.1,
+    "pigeonhole 10": 10.0,
 }
-"""CPU seconds, and MiB of resident memory at the most."""
+MEMORY = 500.0
+"""MiB of resident memory that no case may exceed."""
 
 TIER = 5
 TENANTS = [f"tenant-{i}" for i in range(40)]
@@ -212,33 +208,58 @@ def pigeonhole(holes: int) -> str:
     )
 
 
-CASES = {
-    "routes_1000": lambda: generate(1000),
-    "routes_200": lambda: generate(200),
-    "factors_18": lambda: factors(18),
-    "pigeonhole_10": lambda: pigeonhole(10),
+CASES: Mapping[str, Callable[[], str]] = {
+    "1,000 routes": lambda: generate(1000),
+    "200 routes": lambda: generate(200),
+    "18 factors": lambda: factors(18),
+    "pigeonhole 10": lambda: pigeonhole(10),
 }
 
 
-def run_one(name: str, profile: bool) -> None:
-    """Check one policy in this process and print what it took, as JSON."""
-    data = CASES[name]().encode()
-    start = time.process_time()
+def measure(quick: bool) -> Iterator[Outcome]:
+    """The figures of the analysis."""
+    for case in CASES:
+        yield from _measure(case, 1 if quick else 3)
+    yield from cold_start.measure(5 if quick else 15)
+
+
+def _measure(case: str, rounds: int) -> Iterator[Outcome]:
+    reports = [in_child("analysis", case) for _ in range(rounds)]
+    best = min(reports, key=lambda report: float(report["cpu"]))
+    if case == "pigeonhole 10" and not (best["unknown"] and best["proved"]):
+        raise Disagreement("the pigeonhole puzzle is not left undecided, or costs other findings")
+    yield Result(
+        f"analysis/{case}",
+        best["cpu"],
+        "s",
+        best["read"],
+        "reading it and checking names and types",
+        (Target("<", SECONDS[case]),),
+        f"{best['atoms']} atoms, {best['proved']} proved, {best['unknown']} unknown",
+    )
+    yield Result(
+        f"analysis/{case}, peak memory",
+        max(report["peak"] for report in reports),
+        "MiB",
+        targets=(Target("<", MEMORY),),
+    )
+
+
+def analyse_case(case: str) -> dict[str, Any]:
+    """Check one policy in this process, and what that took.
+
+    Raises:
+        ValueError: the policy has errors.
+    """
+    data = CASES[case]().encode()
     import_module("routec.compiler.analysis.run")
-    loaded = time.process_time() - start
-    profiler = cProfile.Profile()
     start = time.process_time()
-    if profile:
-        profiler.enable()
-    checked = check_bytes(f"{name}.route", data)
+    checked = check_bytes("bench.route", data)
     read = time.process_time() - start
     found = analyse(checked)
     spent = time.process_time() - start
-    if profile:
-        profiler.disable()
-        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(35)
     if found.policy is None:
-        raise SystemExit(f"the generated policy has errors: {found.findings[0].message}")
+        raise ValueError(f"the generated policy has errors: {found.findings[0].message}")
     conditions = [r.when.expr for r in found.policy.routes]
     conditions += [g.when.expr for g in found.policy.guards]
     conditions += [c.when.expr for c in found.policy.categories]
@@ -248,82 +269,11 @@ def run_one(name: str, profile: bool) -> None:
         for node in walk(condition)
         if isinstance(node, Truth | Compare | Equals | Contains | Empty)
     }
-    counts: dict[str, int] = {}
-    for finding in found.findings:
-        kind = f"{finding.code} {finding.verdict}"
-        counts[kind] = counts.get(kind, 0) + 1
-    report = {
+    return {
         "cpu": spent,
         "read": read,
         "peak": peak_mib(),
-        "import": loaded,
-        "routes": len(found.policy.routes),
         "atoms": len(atoms),
         "unknown": sum(f.verdict is Verdict.UNKNOWN for f in found.findings),
-        "others": sum(f.verdict is Verdict.PROVED for f in found.findings),
-        "findings": counts,
+        "proved": sum(f.verdict is Verdict.PROVED for f in found.findings),
     }
-    print(json.dumps(report))
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure(name: str, rounds: int) -> dict[str, object]:
-    """The least CPU time and the greatest memory of several processes."""
-    reports = []
-    for _ in range(rounds):
-        done = subprocess.run(
-            [sys.executable, __file__, "--one", name], capture_output=True, text=True, check=True
-        )
-        reports.append(json.loads(done.stdout))
-    best = min(reports, key=lambda r: r["cpu"])
-    seconds, memory = TARGETS[name]
-    peak = max(r["peak"] for r in reports)
-    met = best["cpu"] < seconds and (memory is None or peak < memory)
-    if name == "pigeonhole_10":
-        met = met and best["unknown"] > 0 and best["others"] > 0
-    return {
-        "name": name,
-        "value": round(best["cpu"], 3),
-        "unit": "s",
-        "baseline": round(best["read"], 3),
-        "ratio": round(best["cpu"] / best["read"], 2),
-        "target": seconds,
-        "met": met,
-        "peak_mib": round(peak, 1),
-        "routes": best["routes"],
-        "atoms": best["atoms"],
-        "unknown": best["unknown"],
-        "findings": best["findings"],
-    }
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--format", choices=["text", "json"], default="text")
-    parser.add_argument("--one", choices=list(CASES), help=argparse.SUPPRESS)
-    parser.add_argument("--profile", choices=list(CASES), help="run one case under the profiler")
-    options = parser.parse_args()
-    if options.one or options.profile:
-        run_one(options.one or options.profile, bool(options.profile))
-        return
-    results = [measure(name, options.rounds) for name in CASES]
-    if options.format == "json":
-        print(json.dumps({"results": results}))
-        return
-    for line in results:
-        verdict = "met" if line["met"] else "missed"
-        print(
-            f"{line['name']:<14}{line['value']:>8} s  peak {line['peak_mib']:>6} MiB  "
-            f"read alone {line['baseline']:>6} s  target {line['target']:>5} s {verdict}"
-            f"  ({line['routes']} routes, {line['atoms']} atoms, {line['findings']})"
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,27 +1,23 @@
 """Embedder and classifiers: texts per second, and how often the label is right.
 
-    python benchmarks/embed.py [--format json] [--rows N] [--rates-only]
-
-Rates need the installed model; accuracies need the data folder too (`../shared/data`, or where
-ROUTEC_DATA points), and are left out, with a word on standard error, where it is absent. Accuracies
-are in-distribution: every fifth row of the same file is held out. Rates are per second of CPU time,
-so that a busy machine does not change them much, on one thread.
+Rates need the installed model; accuracies need published data sets too (`../shared/data`, or where
+ROUTEC_DATA points) and are left out where these are absent. Accuracies are in-distribution: every
+fifth row of the same file is held out. Rates are of one thread.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from routec.cli.bench.result import LeftOut, Outcome, Result
+from routec.cli.bench.timing import alternate
 from routec.safety.classify import (
     Classifier,
     Labelled,
@@ -32,10 +28,10 @@ from routec.safety.classify import (
 from routec.safety.embed import MiniLM
 from routec.safety.models import ModelError, require_minilm
 
-Row = dict[str, Any]
 Item = TypeVar("Item")
 Vectors = NDArray[np.float32]
-REPEATS = 5
+ROWS = 5000
+"""Most rows of a data set."""
 
 
 class Known:
@@ -51,29 +47,9 @@ class Known:
         return np.array([self.vectors[text] for text in texts], np.float32)
 
 
-def row(name: str, value: float, unit: str, baseline: float | None = None) -> Row:
-    """One result, with its ratio to the baseline where there is one."""
-    ratio = round(value / baseline, 3) if baseline else None
-    return {
-        "name": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "baseline": None if baseline is None else round(baseline, 4),
-        "ratio": ratio,
-        "target": None,
-        "met": None,
-    }
-
-
-def per_cpu_second(count: int, work: Callable[[], object]) -> float:
-    """The best of a few runs after one that warms up."""
-    work()
-    best = float("inf")
-    for _ in range(REPEATS):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return count / best
+def row(name: str, value: float, unit: str = "share") -> Result:
+    """One figure without a baseline."""
+    return Result(f"safety/{name}", value, unit)
 
 
 def numbered(tokens: int, count: int) -> list[str]:
@@ -84,37 +60,31 @@ def numbered(tokens: int, count: int) -> list[str]:
     return [" ".join([choice[i % 14], choice[i // 14 % 14], *body]) for i in range(count)]
 
 
-def rates(fp32: MiniLM, int8: MiniLM) -> list[Row]:
-    """Texts per CPU second: in a batch over one by one, and int8 over fp32."""
-    rows = []
+def rates(fp32: MiniLM, int8: MiniLM, rounds: int) -> Iterator[Outcome]:
+    """Texts a second of processor time: in a batch over one by one, and int8 over fp32."""
     for tokens, count in ((16, 64), (64, 32), (256, 8)):
         texts = numbered(tokens, count)
-        together = {}
-        for name, embedder in (("fp32", fp32), ("int8", int8)):
-            alone = per_cpu_second(count, lambda e=embedder, t=texts: [e.embed([x]) for x in t])
-            together[name] = per_cpu_second(count, lambda e=embedder, t=texts: e.embed(t))
-            rows.append(
-                row(f"{name} {tokens} tokens, batched", together[name], "texts/CPU-s", alone)
-            )
-        rows.append(
-            row(
-                f"int8 over fp32, {tokens} tokens",
-                together["int8"],
-                "texts/CPU-s",
-                together["fp32"],
-            )
+        sides: list[Callable[[], object]] = []
+        for embedder in (fp32, int8):
+            sides.append(lambda e=embedder, t=texts: e.embed(t))  # type: ignore[misc]
+            sides.append(lambda e=embedder, t=texts: [e.embed([x]) for x in t])  # type: ignore[misc]
+        batched, alone, small, small_alone = (count / s for s in alternate(sides, rounds))
+        for name, ours, theirs in (("fp32", batched, alone), ("int8", small, small_alone)):
+            title = f"safety/{name} embedding, {tokens} tokens, batched"
+            yield Result(title, ours, "texts/s", theirs, "one text a call")
+        yield Result(
+            f"safety/int8 embedding, {tokens} tokens", small, "texts/s", batched, "fp32, batched"
         )
-    return rows
 
 
-def agreement(fp32: MiniLM, int8: MiniLM, texts: Sequence[str]) -> list[Row]:
+def agreement(fp32: MiniLM, int8: MiniLM, texts: Sequence[str]) -> list[Result]:
     """Whether a vector depends on the batch, and how near int8 is to fp32."""
     exact, small = fp32.embed(texts), int8.embed(texts)
     rows = []
     for name, embedder, batch in (("fp32", fp32, exact), ("int8", int8, small)):
         alone = np.concatenate([embedder.embed([text]) for text in texts])
         same = float((alone == batch).all(axis=1).mean())
-        rows.append(row(f"{name}: share of vectors identical alone and in a batch", same, "share"))
+        rows.append(row(f"{name}: share of vectors identical alone and in a batch", same))
     cosines = (exact.astype(np.float64) * small).sum(axis=1)
     rows.append(row("int8 to fp32 cosine, mean", float(cosines.mean()), "cosine"))
     rows.append(row("int8 to fp32 cosine, least", float(cosines.min()), "cosine"))
@@ -131,20 +101,20 @@ def calibration_error(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> 
     )
 
 
-def accuracy(name: str, data: Sequence[Labelled], embedder: MiniLM) -> list[Row]:
+def accuracy(name: str, data: Sequence[Labelled], embedder: MiniLM) -> list[Result]:
     """Accuracy and calibration of both classifiers on held-out rows."""
     known = Known(embedder, [item.text for item in data])
     held = [item for index, item in enumerate(data) if index % 5 == 4]
     seen = [item for index, item in enumerate(data) if index % 5 != 4]
     vectors = known.embed([item.text for item in held])
 
-    def measured(title: str, classifier: Classifier) -> list[Row]:
+    def measured(title: str, classifier: Classifier) -> list[Result]:
         scores = classifier.scores(vectors)
         column = {label: index for index, label in enumerate(classifier.labels)}
         right = scores.argmax(axis=1) == np.array([column[item.labels[0]] for item in held])
         return [
-            row(f"{name} {title}: accuracy", float(right.mean()), "share"),
-            row(f"{name} {title}: calibration error", calibration_error(scores, right), "share"),
+            row(f"{name} {title}: accuracy", float(right.mean())),
+            row(f"{name} {title}: calibration error", calibration_error(scores, right)),
         ]
 
     rows = []
@@ -174,7 +144,7 @@ def area(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
     return float((below + upto).mean() / (2 * len(negative)))
 
 
-def attacks(hostile_texts: Sequence[str], benign: Sequence[str], embedder: MiniLM) -> list[Row]:
+def attacks(hostile_texts: Sequence[str], benign: Sequence[str], embedder: MiniLM) -> list[Result]:
     """How well jailbreak prompts are told from ordinary requests, on held-out rows."""
     texts = [*hostile_texts, *benign]
     known = Known(embedder, texts)
@@ -207,7 +177,7 @@ def attacks(hostile_texts: Sequence[str], benign: Sequence[str], embedder: MiniL
             )
         )
         caught = float((scores[hostile] >= np.quantile(scores[~hostile], 0.99)).mean())
-        rows.append(row(f"jailbreak {title}: caught at 1% false alarms", caught, "share"))
+        rows.append(row(f"jailbreak {title}: caught at 1% false alarms", caught))
     return rows
 
 
@@ -221,8 +191,8 @@ def thinned(items: Sequence[Item], most: int) -> list[Item]:
 def data_folder() -> Path | None:
     """Where the data is, or None."""
     named = os.environ.get("ROUTEC_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    return folder if folder.is_dir() else None
+    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
+    return folder if (folder / "requests").is_dir() else None
 
 
 def labelled(path: Path) -> list[Labelled]:
@@ -233,50 +203,29 @@ def labelled(path: Path) -> list[Labelled]:
     return list(first.values())[::-1]
 
 
-def measure(most: int, rates_only: bool) -> list[Row]:
-    """Everything that can be measured here."""
-    installed = require_minilm()
+def measure(quick: bool) -> Iterator[Outcome]:
+    """The figures of embedder and classifiers."""
+    try:
+        installed = require_minilm()
+    except ModelError as error:
+        yield LeftOut("safety/embedding", f"{error.message}: {error.help}")
+        return
     fp32 = MiniLM(installed, remember=0)
     int8 = MiniLM(installed, quantised=True, remember=0)
-    rows = rates(fp32, int8)
-    folder = None if rates_only else data_folder()
-    if folder is None:
-        if not rates_only:
-            print("no data folder: accuracies are left out (set ROUTEC_DATA)", file=sys.stderr)
-        return rows
-    banking = thinned(labelled(folder / "requests" / "banking77_train.jsonl"), most)
-    clinc = thinned(labelled(folder / "requests" / "clinc150_train.jsonl"), most)
+    yield from rates(fp32, int8, 2 if quick else 5)
+    folder = data_folder()
+    if folder is None or quick:
+        why = "left out to be quick" if quick else "no data sets here: set ROUTEC_DATA to a folder"
+        yield LeftOut("safety/accuracy of classifiers", why)
+        return
+    banking = thinned(labelled(folder / "requests" / "banking77_train.jsonl"), ROWS)
+    clinc = thinned(labelled(folder / "requests" / "clinc150_train.jsonl"), ROWS)
     jailbreaks = json.loads(
         (folder / "safety" / "inthewild_jailbreaks_train.json").read_text(encoding="utf-8")
     )
     mixed = [item.text for item in thinned(banking, 200) + thinned(clinc, 200)]
-    rows += agreement(fp32, int8, mixed + thinned(jailbreaks, 40))
-    rows += accuracy("banking77", banking, fp32)
-    rows += accuracy("clinc150", clinc, fp32)
+    yield from agreement(fp32, int8, mixed + thinned(jailbreaks, 40))
+    yield from accuracy("banking77", banking, fp32)
+    yield from accuracy("clinc150", clinc, fp32)
     benign = [item.text for item in thinned(banking, 1000) + thinned(clinc, 1000)]
-    return rows + attacks(jailbreaks, benign, fp32)
-
-
-def main() -> int:
-    """Measure and print; 2 when there is no model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--format", choices=["text", "json"], default="text")
-    parser.add_argument("--rows", type=int, default=5000, help="of each file at most, 0 for all")
-    parser.add_argument("--rates-only", action="store_true")
-    options = parser.parse_args()
-    try:
-        rows = measure(options.rows, options.rates_only)
-    except ModelError as error:
-        print(f"error: {error.message}\n help: {error.help}", file=sys.stderr)
-        return 2
-    if options.format == "json":
-        print(json.dumps({"results": rows}))
-        return 0
-    for entry in rows:
-        ratio = f"  x{entry['ratio']}" if entry["ratio"] is not None else ""
-        print(f"{entry['name']:58} {entry['value']:>10} {entry['unit']}{ratio}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    yield from attacks(jailbreaks, benign, fp32)
