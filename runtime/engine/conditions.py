@@ -294,7 +294,7 @@ def _remembered(at: int, condition: Condition) -> Condition:
         if memo == work.version:
             return None
         value = condition(work)
-        work.memo[at] = work.version if value is None else value
+        work.remember(at, value)
         return value
 
     return remembered

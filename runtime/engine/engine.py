@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from time import perf_counter
 from typing import Any
 
@@ -34,12 +35,13 @@ from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
 from routec.runtime.signals.vectors import Vectors
-from routec.runtime.signals.work import FIRST_VERSION, UNKNOWN, Work
+from routec.runtime.signals.work import FIRST_VERSION, UNKNOWN, NotKnown, Work
 from routec.safety.text import NORMALISER_VERSION
 
 log = logging.getLogger(__name__)
 
 _EMBED = STAGES["embed"]
+_OUTCOME = attrgetter("outcome", "route")
 _STAGE_NAMES = {rank: name for name, rank in STAGES.items()}
 
 
@@ -103,8 +105,10 @@ class Engine:
             names[route.category] if route.category is not None else -1 for route in program.routes
         )
         self._templates = Templates(program, self._conditions, code)
+        self._unguarded = None if program.guards else self._templates.guarded(0)
+        self._caches = bool(program.categories)
         self._start = Start(program, self._conditions.signals, code.places)
-        self._computed = sum(signal.stage != "derived" for signal in program.signals)
+        self._every = self._start.every
         self._turns: dict[str, int] = {}
 
     async def decide(
@@ -125,27 +129,20 @@ class Engine:
         """
         begin = perf_counter()
         given = [None] * len(requests) if pins is None else pins
-        runs = [self._start.run(r, p) for r, p in zip(requests, given, strict=True)]
-        known = Vectors(self._services.embedder)
-        waiting: list[tuple[Run, int, int]] = []
-        moving = runs
-        while True:
-            for run in moving:
-                need = self._advance(run)
-                if need is not None:
-                    waiting.append((run, *need))
-            if not waiting:
-                break
-            rank = min(entry[1] for entry in waiting)
-            served = [entry for entry in waiting if entry[1] == rank]
-            waiting = [entry for entry in waiting if entry[1] != rank]
-            await self._serve(rank, served, known)
-            moving = [entry[0] for entry in served]
-        total = perf_counter() - begin
+        decided: list[Decision | None] = []
+        runs: list[Run] = []
+        for request, fixed in zip(requests, given, strict=True):
+            values = self._start.everything(fixed) if fixed else None
+            decision = None if values is None else self._at_once(request, values, begin)
+            decided.append(decision)
+            if decision is None:
+                runs.append(self._start.run(request, fixed, values))
+        await self._settle(runs)
+        total_us = _since(begin)
         # In order, because turns of round-robin routes are counted.
-        total_us = round(total * 1e6)
-        decisions = [self._finish(run, total_us) for run in runs]
-        for (outcome, route), count in Counter((d.outcome, d.route) for d in decisions).items():
+        rest = iter(runs)
+        decisions = [self._finish(next(rest), total_us) if d is None else d for d in decided]
+        for (outcome, route), count in Counter(map(_OUTCOME, decisions)).items():
             self._observer.decided(outcome, route, count)
         return decisions
 
@@ -175,12 +172,64 @@ class Engine:
         if self._services.cache is not None:
             self._services.cache.close()
 
+    async def _settle(self, runs: Sequence[Run]) -> None:
+        """Bring requests to their decisions, the cheapest stage that some wait for first."""
+        known = Vectors(self._services.embedder)
+        waiting: list[tuple[Run, int, int]] = []
+        moving = runs
+        while True:
+            for run in moving:
+                need = self._advance(run)
+                if need is not None:
+                    waiting.append((run, *need))
+            if not waiting:
+                return
+            rank = min(entry[1] for entry in waiting)
+            served = [entry for entry in waiting if entry[1] == rank]
+            waiting = [entry for entry in waiting if entry[1] != rank]
+            await self._serve(rank, served, known)
+            moving = [entry[0] for entry in served]
+
     # --- one request ------------------------------------------------------------
+
+    def _at_once(self, request: Request, values: list[Any], begin: float) -> Decision | None:
+        """The decision of a request of which every signal is fixed.
+
+        ``None`` if it takes more than that: the cache, masking, or choosing among models.
+        """
+        attributes = request.attributes
+        try:
+            bits = self._guards.fast(values, attributes) if self.program.guards else 0
+            route = self._route.fast(values, attributes)
+        except NotKnown:
+            return None
+        if self._caches and self.program.routes[route].cache != "off":
+            return None
+        ending = self._templates.ending(bits, route, -1)
+        guarded = ending.guarded
+        if ending.model is None or guarded.reject is not None or guarded.redact:
+            return None
+        return Decision(
+            "route",
+            route=ending.name,
+            model=ending.model,
+            fallbacks=ending.fallbacks,
+            parameters=ending.parameters,
+            tags=ending.tags,
+            headers=ending.headers,
+            selection=ending.selection,
+            signals=ending.reading(values, attributes),
+            skipped=self._templates.never,
+            path=ending.path,
+            timing_us={"total": _since(begin)},
+        )
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
         """Go on until decided (``None``) or until a signal is needed (its stage and index)."""
         guarded = run.guarded
-        if guarded is None:
+        if guarded is None and self._unguarded is not None:
+            guarded = run.guarded = self._unguarded
+        elif guarded is None:
             bits = self._guards.ask(run)
             if bits <= NEED:
                 return self._need(NEED - bits)
@@ -193,12 +242,17 @@ class Engine:
             return None
         need = -1
         if run.route == UNSETTLED:
-            route = self._route.ask(run)
+            try:
+                route = self._route.fast(run.values, run.attributes)
+            except NotKnown:
+                route = self._route.careful(run)
             if route <= NEED:
                 need = NEED - route
             else:
                 run.route = route
-        if run.category == UNSETTLED:
+        if run.category == UNSETTLED and not self._caches:
+            run.category = -1
+        elif run.category == UNSETTLED:
             other = self._settle_category(run)
             if other >= 0:
                 if need < 0 or self._conditions.turn[other] < self._conditions.turn[need]:
@@ -274,8 +328,7 @@ class Engine:
         spent = round((perf_counter() - begin) * 1e6)
         stage = _STAGE_NAMES[rank]
         for run, _, _ in served:
-            timing = run.timing_us
-            timing[stage] = timing.get(stage, 0) + spent
+            run.spent(stage, spent)
 
     def _nearest(self, runs: Sequence[Run], known: Vectors) -> None:
         assert self._desk is not None
@@ -299,38 +352,19 @@ class Engine:
             -1 if rejected or cached else run.route,
             -1 if rejected else run.category,
         )
-        if run.version + run.known - FIRST_VERSION >= self._computed:
+        pins = run.pins
+        fixed = len(pins & self._every) if pins and pins is not self._every else len(pins)
+        if run.version - FIRST_VERSION + fixed >= len(self._every):
             signals = ending.reading(run.values, run.attributes)
             skipped = self._templates.never
         else:
             signals = {
-                name: value for name, read in ending.names if (value := read(run)) is not None
+                name: value for name, read in ending.readings if (value := read(run)) is not None
             }
             skipped = self._templates.skipped(run)
-        timing = {"total": total_us, **run.timing_us}
-        if ending.model is not None:
-            return Decision(
-                "route",
-                ending.route.name,  # type: ignore[union-attr]
-                ending.model,
-                ending.fallbacks,
-                ending.route.parameters,  # type: ignore[union-attr]
-                guarded.redact,
-                run.masks,
-                None,
-                ending.tags,
-                ending.headers,
-                ending.category,
-                run.cache,
-                ending.selection,
-                None,
-                signals,
-                skipped,
-                tuple(run.failures),
-                ending.path,
-                timing,
-                None if run.question is None else run.question.ticket,
-            )
+        timing = {"total": total_us}
+        if run.timing_us:
+            timing |= run.timing_us
         told: dict[str, Any] = {
             "redacting": guarded.redact,
             "redacted": run.masks,
@@ -338,7 +372,7 @@ class Engine:
             "headers": ending.headers,
             "signals": signals,
             "skipped": skipped,
-            "failures": tuple(run.failures),
+            "failures": run.failures,
             "path": ending.path,
             "timing_us": timing,
         }
@@ -352,6 +386,19 @@ class Engine:
         """The decision of a request that goes to one of several models."""
         route, request = ending.route, run.request
         assert route is not None
+        if ending.model is not None:
+            return Decision(
+                "route",
+                route=route.name,
+                model=ending.model,
+                fallbacks=ending.fallbacks,
+                parameters=ending.parameters,
+                category=ending.category,
+                cache=run.cache,
+                selection=ending.selection,
+                ticket=None if run.question is None else run.question.ticket,
+                **told,
+            )
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
         # Only contexts and prices ask for the number of tokens.
@@ -370,7 +417,7 @@ class Engine:
             route=route.name,
             model=choice.model,
             fallbacks=choice.fallbacks,
-            parameters=route.parameters,
+            parameters=ending.parameters,
             category=ending.category,
             cache=run.cache,
             selection=Selection(choice.by, choice.candidates, choice.propensity),
@@ -378,6 +425,11 @@ class Engine:
             ticket=None if run.question is None else run.question.ticket,
             **told,
         )
+
+
+def _since(begin: float) -> int:
+    """Microseconds since a moment."""
+    return round((perf_counter() - begin) * 1e6)
 
 
 def _check(program: Program, services: Services) -> None:

@@ -39,6 +39,6 @@ def find_masks(
             log.warning("redaction by %s failed: %s", name, type(error).__name__)
             failure = Failure(name, "error")
             if failure not in work.failures:
-                work.failures.append(failure)
+                work.failures += (failure,)
             whole = False
     return merged(found), whole

@@ -6,8 +6,8 @@ way reasons with what is, and either answers all the same or names the signal to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from routec.compiler.program import Program
 from routec.runtime.engine.code import Chooser
@@ -29,25 +29,27 @@ class Careful(Protocol):
 class Question:
     """One question.
 
-    Args:
+    Attributes:
         careful: answers by what is known.
-        fast: answers as if everything were known; ``None`` to do without.
+        fast: answers as if everything were known, or raises `NotKnown`.
     """
 
-    __slots__ = ("_careful", "_fast")
+    __slots__ = ("careful", "fast")
 
     def __init__(self, careful: Careful, fast: Chooser | None) -> None:
-        self._careful = careful
-        self._fast = fast
+        self.careful = careful
+        self.fast = _unable if fast is None else fast
 
     def ask(self, work: Work) -> int:
         """An outcome, at least -1, or a need."""
-        if self._fast is not None:
-            try:
-                return self._fast(work.values, work.attributes)
-            except NotKnown:
-                pass
-        return self._careful(work)
+        try:
+            return self.fast(work.values, work.attributes)
+        except NotKnown:
+            return self.careful(work)
+
+
+def _unable(values: Sequence[Any], attributes: Mapping[str, Any]) -> int:
+    raise NotKnown
 
 
 def first_of(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from routec.runtime.engine.caching import Question
 from routec.runtime.engine.templates import Guarded
 from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Span
-from routec.runtime.events.request import Request
 from routec.runtime.signals.work import Work
 
 UNSETTLED = -2
@@ -17,7 +14,6 @@ class Run(Work):
     """How far one request has come.
 
     Attributes:
-        known: how many of its computed signals were fixed by the caller.
         guarded: what the guards come to; ``None`` while that is open.
         bits: the guards that act, as bits.
         route: index of the route that holds; `UNSETTLED` before.
@@ -28,26 +24,11 @@ class Run(Work):
         asked: whether the cache has been asked, or need not be.
     """
 
-    __slots__ = (
-        "asked",
-        "bits",
-        "cache",
-        "category",
-        "guarded",
-        "known",
-        "masks",
-        "question",
-        "route",
-    )
-
-    def __init__(self, request: Request, values: list[Any], known: int) -> None:
-        super().__init__(request, values)
-        self.known = known
-        self.guarded: Guarded | None = None
-        self.bits = 0
-        self.route = UNSETTLED
-        self.category = UNSETTLED
-        self.masks: tuple[Span, ...] = ()
-        self.question: Question | None = None
-        self.cache: CacheAnswer = NOT_ASKED
-        self.asked = False
+    guarded: Guarded | None = None
+    bits = 0
+    route = UNSETTLED
+    category = UNSETTLED
+    masks: tuple[Span, ...] = ()
+    question: Question | None = None
+    cache: CacheAnswer = NOT_ASKED
+    asked = False

@@ -23,6 +23,9 @@ class Start:
         program: the program.
         signals: index of each signal by name.
         places: how many values a request has room for.
+
+    Attributes:
+        every: indices of the signals that are computed.
     """
 
     def __init__(self, program: Program, signals: Mapping[str, int], places: int) -> None:
@@ -39,26 +42,29 @@ class Start:
         )
         types = [exact_type(program.signals[at]) for at in self._computed]
         self._types = [float if type_ is None else type_ for type_ in types]
-        self._floats = tuple(place for place, type_ in enumerate(types) if type_ is None)
-        self._every = frozenset(self._computed)
-        self._leading = self._computed == tuple(range(len(self._computed)))
+        floats = [name for name, type_ in zip(names, types, strict=True) if type_ is None]
+        # Twice the same name makes a tuple of one.
+        self._floats = itemgetter(*floats, floats[0]) if floats else None
+        self.every = frozenset(self._computed)
+        # Where derived signals come last, nothing has to be put in its place.
+        leading = self._computed == tuple(range(len(self._computed)))
+        self._tail = self._blank[len(self._computed) :] if leading else None
 
-    def run(self, request: Request, pins: Pins | None) -> Run:
+    def run(self, request: Request, pins: Pins | None, values: list[Any] | None = None) -> Run:
         """The run of a request.
 
         Args:
             request: the request.
             pins: values of signals that are fixed.
+            values: what `everything` made of them, if it did.
 
         Raises:
             ValueError: a pin names no signal, or is not a value of its signal's.
         """
         if not pins:
-            return Run(request, self._blank.copy(), 0)
-        if self._all is not None and len(pins) == len(self._computed):
-            run = self._of_all(request, pins, self._all)
-            if run is not None:
-                return run
+            return Run(request, self._blank.copy())
+        if values is not None:
+            return Run(request, values, self.every)
         values = self._blank.copy()
         places = []
         for name, pin in pins.items():
@@ -67,29 +73,24 @@ class Start:
                 raise ValueError(f"there is no signal `{name}` to pin")
             places.append(at)
             values[at] = pinned(self._signals[at], pin)
-        run = Run(request, values, 0)
-        run.pins = frozenset(places)
-        run.known = len(run.pins & self._every)
-        return run
+        return Run(request, values, frozenset(places))
 
-    def _of_all(
-        self, request: Request, pins: Pins, get: Callable[[Pins], tuple[Any, ...]]
-    ) -> Run | None:
-        """The run of a request whose every signal is plainly fixed; ``None`` if it needs a look."""
+    def everything(self, pins: Pins) -> list[Any] | None:
+        """The values of a request whose every signal is plainly fixed; ``None`` of any other."""
+        if self._all is None or len(pins) != len(self._computed):
+            return None
         try:
-            fixed = get(pins)
+            fixed = self._all(pins)
         except KeyError:
             return None
         if list(map(type, fixed)) != self._types:
             return None
-        if not all(math.isfinite(fixed[at]) for at in self._floats):
+        # A sum of numbers is finite only if each of them is.
+        if self._floats is not None and not math.isfinite(sum(self._floats(pins))):
             return None
-        if self._leading:
-            values = [*fixed, *self._blank[len(fixed) :]]
-        else:
-            values = self._blank.copy()
-            for at, value in zip(self._computed, fixed, strict=True):
-                values[at] = value
-        run = Run(request, values, len(fixed))
-        run.pins = self._every
-        return run
+        if self._tail is not None:
+            return [*fixed, *self._tail]
+        values = self._blank.copy()
+        for at, value in zip(self._computed, fixed, strict=True):
+            values[at] = value
+        return values

@@ -56,15 +56,17 @@ class Ending:
     Attributes:
         guarded: what the guards come to.
         route: the route taken; ``None`` of a rejection, or where the cache answered.
+        name: its name.
         category: name of the category; ``None`` for none.
         tags: annotations of guards and route.
         headers: likewise.
         path: the conditions that settle it, in order of meaning.
-        names: of each signal on the path, its name in a trace and how to read it.
+        readings: of each signal on the path, its name in a trace and how to read it.
         reading: all of them at once, where everything is known.
         model: the model, where it is always the same; ``None`` where it must be chosen.
         selection: how it is picked then.
         fallbacks: its fallbacks then.
+        parameters: request parameters to set.
         measured: whether some model states a context or a price that choosing looks at.
     """
 
@@ -75,9 +77,11 @@ class Ending:
         "headers",
         "measured",
         "model",
-        "names",
+        "name",
+        "parameters",
         "path",
         "reading",
+        "readings",
         "route",
         "selection",
         "tags",
@@ -92,10 +96,12 @@ class Ending:
         self.path = path
         self.tags = guarded.tags
         self.headers = guarded.headers
+        self.name = "" if route is None else route.name
+        self.parameters: Mapping[str, Any] = {} if route is None else route.parameters
         if route is not None:
             self.tags = tuple(dict.fromkeys((*guarded.tags, *route.tags)))
             self.headers = {**guarded.headers, **dict(route.headers)}
-        self.names: tuple[tuple[str, Callable[[Work], Any]], ...] = ()
+        self.readings: tuple[tuple[str, Callable[[Work], Any]], ...] = ()
         self.reading: Reading = lambda values, attributes: {}
         self.model: str | None = None
         self.selection: Selection | None = None
@@ -182,7 +188,7 @@ class Templates:
         ending = Ending(guarded, chosen, name, tuple(path))
         variables = self._variables(path)
         readers = self._conditions.readers
-        ending.names = tuple((shown(program, at), readers[at]) for at in variables)
+        ending.readings = tuple((shown(program, at), readers[at]) for at in variables)
         ending.reading = self._code.reading(variables)
         if chosen is not None:
             self._choose(ending, chosen)

@@ -106,12 +106,13 @@ class Signals:
             if find is None:
                 raise RuntimeError("there is no entity recogniser")
             kinds = frozenset(self._signals[at].kinds)
-            work.spans[at] = tuple(
-                Span(index, found.start, found.end, found.kind)
+            found = tuple(
+                Span(index, each.start, each.end, each.kind)
                 for index, message in enumerate(work.request.messages)
                 if message.text
-                for found in find(message.text, kinds)
+                for each in find(message.text, kinds)
             )
+            work.spans = {**work.spans, at: found}
         return work.spans[at]
 
     def count_tokens(self, work: Work) -> int:
@@ -292,7 +293,7 @@ class Signals:
         signal = self._signals[at]
         for work in works:
             work.learn(at, on_error(signal))
-            work.failures.append(Failure(signal.name, reason))
+            work.failures += (Failure(signal.name, reason),)
         self._observer.failure(signal.name, reason, len(works))
 
     def _fail_all(self, what: str, error: Exception, needs: Sequence[Need]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn, cast
 
 from routec.runtime.events.decision import Failure, Span
 from routec.runtime.events.request import Request
@@ -34,6 +35,8 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
+NONE: frozenset[int] = frozenset()
+
 FIRST_VERSION = 2
 """Version of a request of which nothing was learnt; 0 and 1 would be taken for truth values."""
 
@@ -46,38 +49,39 @@ class Work:
         attributes: its fields by name.
         values: a value for each signal of the program, or `UNKNOWN`; after them there may be
             room for what the engine keeps.
-        version: grows by one whenever a value becomes known.
-        memo: of shared conditions: their value, or the version at which they were unknown.
         pins: indices of the signals that were fixed by the caller.
+        version: `FIRST_VERSION` and the number of signals whose values were learnt.
+        memo: of shared conditions: their value, or the version at which they were unknown.
         spans: what each entity signal found, by the signal's index.
         failures: signals that took their failure value.
         timing_us: microseconds spent in the calls that served this request, by stage.
     """
 
-    __slots__ = (
-        "attributes",
-        "failures",
-        "memo",
-        "pins",
-        "request",
-        "spans",
-        "timing_us",
-        "values",
-        "version",
-    )
+    # Most requests keep what stands here: what they do not set costs them nothing.
+    version = FIRST_VERSION
+    memo: Mapping[int, bool | int] = MappingProxyType({})
+    spans: Mapping[int, tuple[Span, ...]] = MappingProxyType({})
+    failures: tuple[Failure, ...] = ()
+    timing_us: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, request: Request, values: list[Any]) -> None:
+    def __init__(self, request: Request, values: list[Any], pins: frozenset[int] = NONE) -> None:
         self.request = request
         self.attributes: Mapping[str, Any] = request.attributes
         self.values = values
-        self.version = FIRST_VERSION
-        self.memo: dict[int, bool | int] = {}
-        self.pins: frozenset[int] = frozenset()
-        self.spans: dict[int, tuple[Span, ...]] = {}
-        self.failures: list[Failure] = []
-        self.timing_us: dict[str, int] = {}
+        self.pins = pins
 
     def learn(self, signal: int, value: Any) -> None:
         """Set a signal's value."""
         self.values[signal] = value
         self.version += 1
+
+    def remember(self, condition: int, value: bool | None) -> None:
+        """Note the value of a shared condition, or that it is not known yet."""
+        if not self.memo:
+            self.memo = {}
+        memo = cast(dict[int, bool | int], self.memo)
+        memo[condition] = self.version if value is None else value
+
+    def spent(self, stage: str, us: int) -> None:
+        """Add microseconds to those of a stage."""
+        self.timing_us = {**self.timing_us, stage: self.timing_us.get(stage, 0) + us}

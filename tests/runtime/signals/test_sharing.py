@@ -150,10 +150,10 @@ async def test_what_failed_once_fails_for_all_that_the_request_needs_later() -> 
     work, known = work_of(ask("please refund")), Vectors(embedder)
     await signals.compute([(work, PLACE["near"])], known)
     assert known_of(work) == {"near": 0.0}
-    assert work.failures == [Failure("near", "error")]
+    assert work.failures == (Failure("near", "error"),)
     await signals.compute([(work, PLACE["mean"])], known)
     assert known_of(work) == {"near": 0.0, "mean": 0.5}
-    assert work.failures == [Failure("near", "error"), Failure("mean", "error")]
+    assert work.failures == (Failure("near", "error"), Failure("mean", "error"))
     assert len(embedder.calls) == 2
 
 
@@ -165,7 +165,7 @@ async def test_a_request_that_comes_later_in_the_batch_is_not_drawn_in() -> None
     await signals.compute([(work, PLACE["gap"]), (later, PLACE["gap"])], known)
     assert known_of(work) == {"near": 0.0, "gap": 0.0}
     assert set(known_of(later)) == set(MEASURED)
-    assert later.failures == []
+    assert later.failures == ()
     assert embedder.calls[1:] == [["please refund"], ["prove it"]]
 
 
@@ -185,8 +185,8 @@ async def test_a_classifier_of_vectors_fails_with_them() -> None:
     await signals.compute([(lost, PLACE["topic"]), (fine, PLACE["topic"])], known)
     assert known_of(lost)["topic"] == Scores("law", {"law": 1.0, "code": 0.0})
     assert known_of(fine)["topic"] == Scores("code", {"law": 0.25, "code": 0.75})
-    assert lost.failures[1:] == [Failure("topic", "error")]
-    assert fine.failures == []
+    assert lost.failures[1:] == (Failure("topic", "error"),)
+    assert fine.failures == ()
 
 
 async def test_a_repetition_has_its_own_texts() -> None:
@@ -198,10 +198,10 @@ async def test_a_repetition_has_its_own_texts() -> None:
     await signals.compute([(work, PLACE["near"])], known)
     await signals.compute([(work, PLACE["again"]), (short, PLACE["again"])], known)
     assert set(known_of(work)) == {*MEASURED, "again"}
-    assert work.failures == [Failure("again", "error")]
+    assert work.failures == (Failure("again", "error"),)
     # Nothing was said before, so there is nothing to embed and nothing that could fail.
     assert known_of(short) == {"again": False}
-    assert short.failures == []
+    assert short.failures == ()
 
 
 # --- one scan, one call -------------------------------------------------------------
@@ -270,7 +270,7 @@ async def test_a_scan_that_fails_fails_what_was_needed_and_no_other_text(
     lost, fine = work_of(ask("hello")), work_of(ask("refund"))
     await signals.compute([(lost, PLACE["shape"]), (fine, PLACE["word"])], Vectors(None))
     assert known_of(lost) == {"shape": False}
-    assert lost.failures == [Failure("shape", "error")]
+    assert lost.failures == (Failure("shape", "error"),)
     assert known_of(fine) == {"word": True, "shape": False}
 
 
