@@ -50,4 +50,6 @@ def _loose(signal: p.Signal) -> p.Signal:
         return replace(signal, definition=replace(definition, exclusive=False))
     if isinstance(definition, p.Score) and any(s.variable for s in definition.summands):
         return replace(signal, definition=p.Structure())
+    if isinstance(definition, p.Entities):
+        return replace(signal, definition=p.Structure())
     return signal

@@ -1,0 +1,311 @@
+"""Decision diagrams: each of a program's questions as tests that share what is left to ask.
+
+A question is a list of conditions, each with its outcome. A state is what is left of the list
+once some atoms are known. From the first condition that is not settled a variable is taken, the
+state expanded by its values (Shannon, "A symbolic analysis of relay and switching circuits",
+1938), and what they imply of other variables put in too; equal states share one vertex, and so do
+equal vertices, and a vertex whose targets are all the same is left out, as in ordered decision
+diagrams (Bryant, "Graph-based algorithms for Boolean function manipulation", 1986). Unlike there
+every state has a variable of its own choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from routec.compiler.plan.atoms import Atoms, Fact
+from routec.compiler.plan.branches import Branches, Split
+from routec.compiler.plan.residual import EMPTY, TRUE, Overrun, Residuals, conditions
+from routec.compiler.program import Program, Vertex
+
+STEPS = 150
+"""Steps of work that a question may take for each vertex that it may have."""
+
+LEAST_STEPS = 200_000
+"""Steps that every question may take."""
+
+LOOKED_AT = 256
+"""Entries of a list that are looked at to compare variables."""
+
+NONE = -1
+"""The outcome of no entry."""
+
+Implied = Mapping[Fact, tuple[Fact, ...]]
+"""For an atom that is true, or false, what other atoms are then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagrams:
+    """The diagrams of a program.
+
+    Attributes:
+        vertices: of all diagrams, targets first; every one can be reached from a root.
+        guards: root of the diagram of the guards; ``None`` where it is refused.
+        category: root of the diagram of the cases; ``None`` where there are none, or it is refused.
+        route: root of the diagram of the routes; ``None`` where it is refused.
+        refused: the questions whose diagrams would be too large: ``guards category route``.
+    """
+
+    vertices: tuple[Vertex, ...]
+    guards: int | None
+    category: int | None
+    route: int | None
+    refused: tuple[str, ...]
+
+
+def build(program: Program, implied: Implied, limit: int) -> Diagrams:
+    """The decision diagrams of a program's questions.
+
+    Guards and category may take a quarter of `limit` each, the routes what is left. The work is
+    bounded too, in steps and never by the clock. The same program gives the same diagrams.
+
+    Args:
+        program: the program; its plan has `order`, `routes` and `cases`.
+        implied: what holds of values of different variables. The diagrams are right for all
+            values that keep to it, and to the types of variables.
+        limit: most vertices of all diagrams together.
+    """
+    builder = _Builder(program, implied)
+    plan = program.plan
+    live = plan.routes or range(len(program.routes))
+    guards = [(guard.when, at, guard.reject is None) for at, guard in enumerate(program.guards)]
+    routes = [(program.routes[at].when, at, False) for at in live]
+    cases = [(case.when, case.category, False) for case in plan.cases]
+    roots: dict[str, int | None] = {"guards": None, "category": None, "route": None}
+    refused: list[str] = []
+    for name, question, share in (
+        ("guards", guards, limit // 4),
+        ("category", cases, limit // 4),
+        ("route", routes, limit),
+    ):
+        if name == "category" and not question:
+            continue
+        roots[name] = builder.root(question, share if name != "route" else limit - builder.size)
+        if roots[name] is None:
+            refused.append(name)
+    vertices, moved = _canonical(builder.vertices, roots.values())
+    new = {name: None if at is None else moved[at] for name, at in roots.items()}
+    return Diagrams(vertices, new["guards"], new["category"], new["route"], tuple(refused))
+
+
+class _Builder:
+    """Vertices of diagrams, hash-consed."""
+
+    def __init__(self, program: Program, implied: Implied) -> None:
+        self._residuals = Residuals()
+        atoms = Atoms(program)
+        self._residuals.left = LEAST_STEPS + sum(len(node.of) ** 2 for node in program.nodes)
+        self._conditions = conditions(program, self._residuals, atoms.same)
+        self._variables = [0 if node.variable is None else node.variable for node in program.nodes]
+        self._bits = [sum(1 << at for at in of) for of in atoms.of]
+        self._branches = Branches(atoms, implied)
+        self._ranks = _ranks(program)
+        self.vertices: list[Vertex] = []
+        self._numbers: dict[Vertex, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Vertices so far."""
+        return len(self.vertices)
+
+    def root(self, question: Sequence[tuple[int, int, bool]], share: int) -> int | None:
+        """The root of a question's diagram, or ``None`` if it takes too much.
+
+        Args:
+            question: node, outcome, and whether the question goes on where the node holds.
+            share: most further vertices.
+        """
+        before = self.size
+        residuals = self._residuals
+        residuals.left = LEAST_STEPS + STEPS * share
+        try:
+            top = EMPTY
+            for node, outcome, goes_on in reversed(question):
+                if outcome != NONE:
+                    top = residuals.entry(self._conditions[node], outcome, top, goes_on)
+            return self._expand(top, before + share)
+        except Overrun:
+            for vertex in self.vertices[before:]:
+                del self._numbers[vertex]
+            del self.vertices[before:]
+            return None
+
+    def _expand(self, top: int, most: int) -> int:
+        done: dict[int, int] = {}
+        plans: dict[int, tuple[tuple[int, ...], Callable[[list[int]], Vertex | int]]] = {}
+        stack = [top]
+        while stack:
+            state = stack[-1]
+            if state in done:
+                stack.pop()
+                continue
+            if state not in plans:
+                plans[state] = self._plan(state)
+            children, make = plans[state]
+            waiting = [child for child in children if child not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+            made = make([done[child] for child in children])
+            done[state] = made if isinstance(made, int) else self._add(made, most)
+            del plans[state]
+            stack.pop()
+        return done[top]
+
+    def _add(self, vertex: Vertex, most: int) -> int:
+        found = self._numbers.get(vertex)
+        if found is None:
+            if self.size >= most:
+                raise Overrun
+            found = self._numbers[vertex] = self.size
+            self.vertices.append(vertex)
+        return found
+
+    def _plan(self, state: int) -> tuple[tuple[int, ...], Callable[[list[int]], Vertex | int]]:
+        """The states that follow a state, and what makes its vertex of theirs."""
+        entry = self._residuals.entries[state]
+        if entry is None:
+            return (), lambda _: Vertex("leaf", outcome=NONE)
+        if entry.condition == TRUE:
+            outcome = entry.outcome
+            if entry.goes_on:
+                return (entry.rest,), lambda to: Vertex("act", to=(to[0],), guard=outcome)
+            return (), lambda _: Vertex("leaf", outcome=outcome)
+        split = self._split(state)
+        children = tuple(self._residuals.rest(state, known) for known in split.known)
+        return children, split.vertex
+
+    def _split(self, state: int) -> Split:
+        """How to expand a state: by the values of which variable."""
+        residuals = self._residuals
+        entry = residuals.entries[state]
+        assert entry is not None, "an empty list is settled"
+        reads = residuals.reads[entry.condition >> 1]
+        candidates = dict.fromkeys(self._variables[at] for at in _ones(reads))
+        least = min(self._ranks[variable] for variable in candidates)
+        tied = [variable for variable in candidates if self._ranks[variable] == least]
+        variable = tied[0]
+        if len(tied) > 1:
+            counts = dict.fromkeys(tied, 0)
+            for read in self._looked_at(state):
+                for candidate in tied:
+                    counts[candidate] += bool(read & self._bits[candidate])
+            variable = max(tied, key=lambda v: (counts[v], -v))
+        bits = self._bits[variable]
+        # All that the rest of the list still distinguishes; the head's atoms of a set come first.
+        own = _ones(reads & bits)
+        others = _ones(residuals.below[state] & bits & ~reads)
+        if self._branches.tests_one(own[0]):
+            return self._branches.split(variable, [self._most_read(state, own)])
+        return self._branches.split(variable, sorted(own + others))
+
+    def _most_read(self, state: int, atoms: list[int]) -> int:
+        """The atom that most of the list reads."""
+        if len(atoms) == 1:
+            return atoms[0]
+        counts = dict.fromkeys(atoms, 0)
+        for read in self._looked_at(state):
+            for atom in atoms:
+                counts[atom] += read >> atom & 1
+        return max(atoms, key=lambda atom: (counts[atom], -atom))
+
+    def _looked_at(self, state: int) -> Iterator[int]:
+        """What the first entries of a list read, as bits."""
+        heads = islice(self._residuals.heads(state), LOOKED_AT)
+        for entry in heads:
+            self._residuals.step(1)
+            yield self._residuals.reads[entry.condition >> 1]
+
+
+def _ones(bits: int) -> list[int]:
+    """Places of the bits that are set, ascending."""
+    found = []
+    while bits:
+        low = bits & -bits
+        found.append(low.bit_length() - 1)
+        bits ^= low
+    return found
+
+
+def _ranks(program: Program) -> list[int]:
+    """When each variable is known: fields first, then as the plan orders signals; a derived signal
+    with the last of what it reads."""
+    places = {name: at for at, name in enumerate(_ordered(program))}
+    ranks: dict[str, int] = {}
+
+    def rank(variable: int) -> int:
+        read = program.variables[variable]
+        return -1 if read.source == "field" else ranks[read.name]
+
+    for signal in program.signals:
+        if signal.stage != "derived":
+            ranks[signal.name] = places[signal.name]
+            continue
+        read = [] if signal.source is None else [signal.source]
+        read += [s.variable for s in signal.summands if s.variable is not None]
+        for summand in signal.summands:
+            read += [] if summand.node is None else _read(program, summand.node)
+        ranks[signal.name] = max(map(rank, read), default=-1)
+    return [rank(at) for at in range(len(program.variables))]
+
+
+def _read(program: Program, node: int) -> list[int]:
+    """The variables that a condition reads."""
+    found: dict[int, None] = {}
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if at not in seen:
+            seen.add(at)
+            one = program.nodes[at]
+            waiting.extend(one.of)
+            if one.variable is not None:
+                found[one.variable] = None
+    return list(found)
+
+
+def _ordered(program: Program) -> list[str]:
+    """Names of the signals that are computed, in the order in which they are asked."""
+    if program.plan.order:
+        return [program.signals[at].name for at in program.plan.order]
+    stages = ("scan", "light", "embed", "model")
+    return [s.name for stage in stages for s in program.signals if s.stage == stage]
+
+
+def _canonical(
+    vertices: Sequence[Vertex], roots: Iterable[int | None]
+) -> tuple[tuple[Vertex, ...], dict[int, int]]:
+    """The vertices below the roots, depth first and targets first, and their new places."""
+    found: list[Vertex] = []
+    moved: dict[int, int] = {}
+    for root in roots:
+        stack = [] if root is None else [root]
+        while stack:
+            at = stack[-1]
+            waiting = [] if at in moved else [to for to in vertices[at].to if to not in moved]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+            stack.pop()
+            if at not in moved:
+                moved[at] = len(found)
+                vertex = vertices[at]
+                found.append(_with(vertex, tuple(moved[to] for to in vertex.to)))
+    return tuple(found), moved
+
+
+def _with(vertex: Vertex, to: tuple[int, ...]) -> Vertex:
+    return Vertex(
+        vertex.kind,
+        to,
+        vertex.node,
+        vertex.variable,
+        vertex.labels,
+        vertex.bounds,
+        vertex.inclusive,
+        vertex.guard,
+        vertex.outcome,
+    )
