@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from routec.compiler.plan.costs import Costs
 from routec.compiler.plan.kleene import Conditions
-from routec.compiler.plan.simulate import Expected, Hits, Ledger, similar_tier
+from routec.compiler.plan.simulate import Expected, Hits, Ledger
 
 
 def evaluate_all(conditions: Conditions, costs: Costs, hits: Sequence[Hits]) -> Expected:
@@ -38,13 +38,15 @@ def priority_order(conditions: Conditions, costs: Costs, hits: Sequence[Hits]) -
     program = conditions.program
     ledger = Ledger(conditions, costs, hits)
     rows = conditions.full
+    masking: list[tuple[int, int]] = []
     for guard in program.guards:
         _walk(conditions, ledger, guard.when, rows)
         acting = rows & conditions.truth(guard.when)
-        for name in guard.redact:
-            ledger.compute(conditions.places[name], acting)
+        masking += [(conditions.places[name], acting) for name in guard.redact]
         if guard.reject is not None:
             rows &= ~acting
+    for signal, acting in masking:
+        ledger.compute(signal, acting)
     left = rows
     taken = _taken(conditions, rows)
     for route, mask in zip(program.routes, taken, strict=True):
@@ -86,6 +88,4 @@ def _cache(conditions: Conditions, ledger: Ledger, route: int, rows: int, *, cha
             mine = rows & conditions.truth(category.when)
             rows &= ~mine
         if mine:
-            ledger.ask_exact(at, mine)
-            if similar_tier(category):
-                ledger.ask_similar(at, mine)
+            ledger.ask_cache(at, mine)

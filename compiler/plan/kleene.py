@@ -20,8 +20,16 @@ SCORE_DIGITS = 12
 Sides = tuple[int, int]
 """Where a condition is true, and where it is false."""
 
-_RANGES = {"similarity": (-1.0, 1.0), "contrast": (-2.0, 2.0)}
-_ANY = (-math.inf, math.inf)
+_SLACK = 1e-3
+"""By how much a cosine of single-precision vectors may pass 1."""
+
+_RANGES = {
+    "similarity": (-1.0 - _SLACK, 1.0 + _SLACK),
+    "contrast": (-2.0 - _SLACK, 2.0 + _SLACK),
+    "hour": (0.0, 23.0),
+    "tokens": (0.0, math.inf),
+    "turns": (0.0, math.inf),
+}
 
 
 def bits(values: Iterable[object]) -> int:
@@ -390,11 +398,16 @@ class Conditions:
         if signal is None or signal in pattern:
             values = [float(value) for value in self._rows.read(read)]  # type: ignore[arg-type]
             return values, values
-        if read.member is not None or read.type == "bool":
-            low, high = 0.0, 1.0
-        else:
-            low, high = _RANGES.get(self.program.signals[signal].kind, _ANY)
+        low, high = range_of(self.program.signals[signal])
         return [low] * self._count, [high] * self._count
+
+
+def range_of(signal: Signal) -> tuple[float, float]:
+    """Least and greatest number that a computed signal counts, its failure value included."""
+    low, high = _RANGES.get(signal.kind, (0.0, 1.0))
+    if isinstance(signal.on_error, int | float):
+        return min(low, float(signal.on_error)), max(high, float(signal.on_error))
+    return low, high
 
 
 _NONE = -(2**62)

@@ -2,12 +2,13 @@
 
 A question is walked from its first step. A step whose condition is unknown waits for one of the
 signals that can still change it: the one that comes first in the order. Keywords and regexes of
-one scope become known by one scan; what reads the embedding of the last user text shares it.
+one scope become known by one scan, similarities and contrasts by one embedding, which all that read
+the embedding of the last user text share. What guards mask is looked for once they are settled.
 
 While the route is open, the category is looked for too, with what is known. Once that is settled
-whatever the route will be, the cache's exact tier is asked; its semantic tier is asked when the
-route waits for an embedding or for anything dearer, or is settled. Where both are open, the signal
-is computed that comes first in the order.
+whatever the route will be, the cache is asked, as soon as the route waits for an embedding or for
+anything dearer, or is settled. Where both are open, the signal is computed that comes first in the
+order.
 
 A request that the cache answers costs nothing more, so after each lookup requests count with the
 share of them that is left.
@@ -29,7 +30,10 @@ from routec.compiler.plan.questions import (
     guards_of,
     routes_of,
 )
-from routec.compiler.program import Category, Node, Program
+from routec.compiler.program import Category, Node, Program, Signal
+
+SCANNED = frozenset({"keyword", "regex"})
+"""Kinds that one scan of a text computes."""
 
 _EMBED = STAGES.index("embed")
 
@@ -97,6 +101,13 @@ def _stage(name: str) -> int:
     return STAGES.index(name) if name in STAGES else len(STAGES)
 
 
+def call_of(signal: Signal) -> str:
+    """What one call computes: signals of one name here become known together."""
+    if signal.kind in SCANNED:
+        return f"scan {signal.scope}"
+    return "near" if signal.kind in ("similarity", "contrast") else f"signal {signal.name}"
+
+
 class Ledger:
     """What is known of requests so far, and what that has cost.
 
@@ -120,8 +131,7 @@ class Ledger:
         self._calls = [0.0] * len(program.signals)
         self._together: dict[str, list[int]] = {}
         for at, signal in enumerate(program.signals):
-            if signal.kind in ("keyword", "regex"):
-                self._together.setdefault(signal.scope, []).append(at)
+            self._together.setdefault(call_of(signal), []).append(at)
         self._embedded = 0
         self._scans = self._embeddings = self._exacts = self._lookups = 0.0
         # Requests by the share of them that the cache has not answered.
@@ -136,27 +146,22 @@ class Ledger:
         self.asked[signal, asker] = self.asked.get((signal, asker), 0) | rows
         weight = self._weight(rows)
         declared = self._program.signals[signal]
-        if declared.kind in ("keyword", "regex"):
+        if declared.kind in SCANNED:
             self._scans += weight
-            for at in self._together[declared.scope]:
-                self.known[at] |= rows
-                self._calls[at] += weight
-            return
-        self.known[signal] |= rows
-        self._calls[signal] += weight
+        for at in self._together[call_of(declared)]:
+            self.known[at] |= rows
+            self._calls[at] += weight
         if self._costs.embeds[signal]:
             self._embed(rows)
 
-    def ask_exact(self, category: int, rows: int) -> None:
-        """Ask the exact tier of a category's cache."""
+    def ask_cache(self, category: int, rows: int) -> None:
+        """Ask the exact tier of a category's cache, then the semantic one if it has one."""
         self._exacts += self._weight(rows)
         self._answer(rows, self._hits[category].exact)
-
-    def ask_similar(self, category: int, rows: int) -> None:
-        """Ask the semantic tier of a category's cache."""
-        self._embed(rows)
-        self._lookups += self._weight(rows)
-        self._answer(rows, self._hits[category].similar)
+        if similar_tier(self._program.categories[category]):
+            self._embed(rows)
+            self._lookups += self._weight(rows)
+            self._answer(rows, self._hits[category].similar)
 
     def total(self) -> Expected:
         """What all of it has cost."""
@@ -225,12 +230,12 @@ class Simulation:
         self._cases = cases_of(program, lazy=lazy)
         self._categories = categories_of(program)
         self._places = {category.name: at for at, category in enumerate(program.categories)}
-        self._similar = [similar_tier(category) for category in program.categories]
         self._stages = [_stage(signal.stage) for signal in program.signals]
         self._ledger = Ledger(conditions, costs, hits)
         self._rank: list[int] = []
         self._settled: dict[int, int] = {}
         self._pending: dict[int, int] = {}
+        self._acting: dict[int, int] = {}
 
     def run(self, order: Sequence[int]) -> Expected:
         """What the requests cost if signals are asked in this order.
@@ -247,7 +252,12 @@ class Simulation:
         for place, signal in enumerate(order):
             self._rank[signal] = place
         self._settled, self._pending = {}, {}
+        self._acting = {}
         passed = self._serve(self._guards, self._conditions.full).get(-1, 0)
+        for guard, rows in self._acting.items():
+            for name in self._program.guards[guard].redact:
+                asker = f"guard {self._program.guards[guard].name}"
+                self._ledger.compute(self._conditions.places[name], rows, asker)
         self._route(passed)
         return self._ledger
 
@@ -266,7 +276,7 @@ class Simulation:
                 outcomes[step.outcome] = outcomes.get(step.outcome, 0) | here
                 continue
             if step.kind == "act":
-                self._act(step, here)
+                self._acting[step.outcome] = self._acting.get(step.outcome, 0) | here
             while here:
                 moved, here, waits = self._take(step, here)
                 for to, mask in moved:
@@ -274,11 +284,6 @@ class Simulation:
                 for signal, mask in waits.items():
                     self._ledger.compute(signal, mask, step.asker)
         return outcomes
-
-    def _act(self, step: Step, rows: int) -> None:
-        """A guard acts: what it masks has to be looked for."""
-        for name in self._program.guards[step.outcome].redact:
-            self._ledger.compute(self._conditions.places[name], rows, step.asker)
 
     def _take(self, step: Step, rows: int) -> tuple[list[tuple[int, int]], int, Mapping[int, int]]:
         """Where requests go from a step, those of which it is unknown, and what they wait for."""
@@ -348,17 +353,9 @@ class Simulation:
         for mask in self._settled.values():
             open_ &= ~mask
         other = self._try_category(open_) if self._cases and open_ else {}
-        for category, mask in list(self._pending.items()):
-            # Once an embedding or anything dearer is needed, the semantic tier is asked with it.
-            for signal, waiting in waits.items():
-                stage = self._stages[signal]
-                both = mask & waiting
-                if stage < _EMBED or not both:
-                    continue
-                if stage == _EMBED:
-                    self._ledger.compute(signal, both, step.asker)
-                self._ask_similar(category, both)
-                waits = {**waits, signal: waiting & ~both}
+        for signal, waiting in waits.items():
+            if self._stages[signal] >= _EMBED:
+                self._ask_cache(waiting)
         for signal, waiting in waits.items():
             mine = waiting
             for another, (mask, asker) in other.items():
@@ -387,17 +384,16 @@ class Simulation:
         return waiting
 
     def _settle(self, category: int, rows: int) -> None:
-        """The category is known: the exact tier is asked at once."""
+        """The category is known, so the cache may be asked."""
         self._settled[category] = self._settled.get(category, 0) | rows
-        if category < 0:
-            return
-        self._ledger.ask_exact(category, rows)
-        if self._similar[category]:
+        if category >= 0:
             self._pending[category] = self._pending.get(category, 0) | rows
 
-    def _ask_similar(self, category: int, rows: int) -> None:
-        self._pending[category] &= ~rows
-        self._ledger.ask_similar(category, rows)
+    def _ask_cache(self, rows: int) -> None:
+        for category, mask in self._pending.items():
+            if mask & rows:
+                self._pending[category] = mask & ~rows
+                self._ledger.ask_cache(category, mask & rows)
 
     def _taken(self, route: int, rows: int) -> None:
         """The route is known: its cache is asked, unless that has been done."""
@@ -411,6 +407,4 @@ class Simulation:
             elif declared.cache == "auto":
                 for category, mask in self._serve(self._categories, open_).items():
                     self._settle(category, mask)
-        for category, mask in list(self._pending.items()):
-            if mask & rows:
-                self._ask_similar(category, mask & rows)
+        self._ask_cache(rows)

@@ -57,7 +57,7 @@ class Plainly:
         self.signals = {signal.name: at for at, signal in enumerate(program.signals)}
         self.spent = Spent()
         self.category: int | None = None
-        self.pending = False
+        self.asked = False
 
     # --- computing ------------------------------------------------------------------
 
@@ -66,18 +66,21 @@ class Plainly:
         if at in spent.known:
             return
         together = [at]
+        every = enumerate(self.program.signals)
         if signal.kind in ("keyword", "regex"):
             together = [
                 other
-                for other, one in enumerate(self.program.signals)
+                for other, one in every
                 if one.kind in ("keyword", "regex") and one.scope == signal.scope
             ]
             spent.cost += spent.share * self.costs.scan
+        elif signal.kind in ("similarity", "contrast"):
+            together = [o for o, one in every if one.kind in ("similarity", "contrast")]
         for other in together:
             name = self.program.signals[other].name
             spent.known.add(other)
             spent.calls[name] = spent.calls.get(name, 0.0) + spent.share
-        spent.cost += spent.share * self.costs.signals[at]
+            spent.cost += spent.share * self.costs.signals[other]
         if self.costs.embeds[at]:
             self.embed()
 
@@ -103,13 +106,16 @@ class Plainly:
             value = self.plain(variable)
             assert isinstance(value, bool | int | float)
             return float(value), float(value)
-        if read.member is not None or signal.type == "bool":
-            return 0.0, 1.0
-        if signal.kind == "similarity":
-            return -1.0, 1.0
-        if signal.kind == "contrast":
-            return -2.0, 2.0
-        return -math.inf, math.inf
+        low, high = {
+            "similarity": (-1.001, 1.001),
+            "contrast": (-2.001, 2.001),
+            "hour": (0.0, 23.0),
+            "tokens": (0.0, math.inf),
+            "turns": (0.0, math.inf),
+        }.get(signal.kind, (0.0, 1.0))
+        if isinstance(signal.on_error, int | float):
+            return min(low, float(signal.on_error)), max(high, float(signal.on_error))
+        return low, high
 
     def score(self, signal: Signal) -> tuple[float, float]:
         low = high = signal.constant
@@ -233,14 +239,19 @@ class Plainly:
     # --- the decision ---------------------------------------------------------------
 
     def decide(self) -> Spent:
+        masking: list[str] = []
         for guard in self.program.guards:
             while (holds := self.holds(guard.when)) is None:
                 self.compute(self.first(guard.when))
             if holds:
-                for name in guard.redact:
-                    self.compute(self.signals[name])
+                masking += guard.redact
                 if guard.reject is not None:
-                    return self.spent
+                    break
+        rejected = holds and guard.reject is not None if self.program.guards else False
+        for name in masking:
+            self.compute(self.signals[name])
+        if rejected:
+            return self.spent
         route = self.route()
         declared = self.program.routes[route]
         if self.category is None:
@@ -248,11 +259,11 @@ class Plainly:
                 self.category = -1
             elif declared.cache == "force":
                 names = [category.name for category in self.program.categories]
-                self.settle(names.index(declared.category or ""))
+                self.category = names.index(declared.category or "")
             else:
-                self.settle(self.walk_categories())
-        if self.pending:
-            self.ask_similar()
+                self.category = self.walk_categories()
+        if not self.asked:
+            self.ask_cache()
         return self.spent
 
     def route(self) -> int:
@@ -269,21 +280,20 @@ class Plainly:
                     break
             other = self.try_category() if self.category is None else None
             stage = STAGES.index(self.program.signals[need].stage)
-            if self.pending and stage >= STAGES.index("embed"):
-                if self.program.signals[need].stage == "embed":
-                    self.compute(need)
-                self.ask_similar()
+            settled = self.category is not None
+            if settled and not self.asked and stage >= STAGES.index("embed"):
+                self.ask_cache()
             elif other is not None and self.order.index(other) < self.order.index(need):
                 self.compute(other)
             else:
                 self.compute(need)
 
     def try_category(self) -> int | None:
-        """Settle the category if it can be; else the signal that it waits for."""
+        """Settle the category if that can be done; else the signal that it waits for."""
         for case in self.program.plan.cases:
             holds = self.holds(case.when)
             if holds:
-                self.settle(case.category)
+                self.category = case.category
                 return None
             if holds is None:
                 return self.first(case.when)
@@ -297,23 +307,20 @@ class Plainly:
                 return at
         return -1
 
-    def settle(self, category: int) -> None:
-        self.category = category
-        if category < 0:
+    def ask_cache(self) -> None:
+        assert self.category is not None
+        self.asked = True
+        if self.category < 0:
             return
         self.spent.cost += self.spent.share * self.costs.exact
-        self.spent.share *= 1 - self.hits[category].exact
-        terms = self.program.categories[category]
+        self.spent.share *= 1 - self.hits[self.category].exact
+        terms = self.program.categories[self.category]
         learnt = terms.max_error is not None
-        self.pending = (terms.similarity is not None and not learnt) or bool(terms.examples)
-
-    def ask_similar(self) -> None:
-        assert self.category is not None
-        self.pending = False
-        self.embed()
-        self.spent.lookups += self.spent.share
-        self.spent.cost += self.spent.share * self.costs.lookup
-        self.spent.share *= 1 - self.hits[self.category].similar
+        if (terms.similarity is not None and not learnt) or terms.examples:
+            self.embed()
+            self.spent.lookups += self.spent.share
+            self.spent.cost += self.spent.share * self.costs.lookup
+            self.spent.share *= 1 - self.hits[self.category].similar
 
 
 def plainly(

@@ -21,25 +21,16 @@ def program_of(made: Made) -> Program:
 
 
 def with_cases(program: Program) -> Program:
-    """With cases that say which category applies: for each route in turn what it makes of it."""
-    nodes = list(program.nodes)
-
-    def also(node: Node) -> int:
-        nodes.append(node)
-        return len(nodes) - 1
-
-    names = [category.name for category in program.categories]
-    cases: list[Case] = []
-    for route in program.routes:
-        if route.cache == "auto":
-            cases += [
-                Case(also(Node("and", of=(route.when, category.when))), at)
-                for at, category in enumerate(program.categories)
-            ]
-        forced = route.cache == "force" and route.category is not None
-        cases.append(Case(route.when, names.index(route.category or "") if forced else -1))
-    cases.append(Case(also(Node("const", value=True)), -1))
-    return msgspec.structs.replace(program, nodes=tuple(nodes), plan=Plan(cases=tuple(cases)))
+    """A program whose routes all leave the category to the request, so that cases settle it."""
+    routes = tuple(msgspec.structs.replace(r, cache="auto", category=None) for r in program.routes)
+    last = Node("const", value=True)
+    cases = [Case(category.when, at) for at, category in enumerate(program.categories)]
+    return msgspec.structs.replace(
+        program,
+        routes=routes,
+        nodes=(*program.nodes, last),
+        plan=Plan(cases=(*cases, Case(len(program.nodes), -1))),
+    )
 
 
 def shuffled(program: Program, seed: int) -> tuple[int, ...]:
@@ -55,6 +46,5 @@ def some_hits(program: Program, seed: int) -> tuple[Hits, ...]:
     """Shares of lookups that are answered, quarters, so that sums are exact."""
     rng = Random(seed)
     return tuple(
-        Hits(rng.choice((0.0, 0.25, 0.5)), rng.choice((0.0, 0.25, 1.0)))
-        for _ in program.categories
+        Hits(rng.choice((0.0, 0.25, 0.5)), rng.choice((0.0, 0.25, 1.0))) for _ in program.categories
     )
