@@ -20,7 +20,7 @@ from typing import Any
 
 from routec.cli.bench import cedar
 from routec.cli.bench.by_hand import choose_by_hand, decide_by_hand
-from routec.cli.bench.choosing import chooser
+from routec.cli.bench.choosing import Slots, chooser
 from routec.cli.bench.compiling import compiled
 from routec.cli.bench.result import Disagreement, LeftOut, Outcome, Result, Target
 from routec.cli.bench.rules import Row, Rules, large, small
@@ -55,9 +55,11 @@ def measure(quick: bool) -> Iterator[Outcome]:
     count, rounds = (1000, 5) if quick else (4000, 15)
     of_25 = _case(small(), count)
     of_1000 = _case(large(), count)
-    yield from _against_hand("25 routes", of_25, rounds, most=MOST_US)
-    yield from _against_hand("1,000 routes", of_1000, rounds)
-    yield from _growth(of_25, of_1000, rounds)
+    few = list(_against_hand("25 routes", of_25, rounds, most=MOST_US))
+    yield from few
+    many = list(_against_hand("1,000 routes", of_1000, rounds))
+    yield from many
+    yield from _growth(few, many)
     yield from _against_cedar(_case(small(crisp=True, atoms=60), count // 2), rounds // 2)
 
 
@@ -70,6 +72,26 @@ def _case(rules: Rules, count: int) -> _Case:
         [Request(str(at), row.attributes) for at, row in enumerate(rows)],
         [row.signals for row in rows],
     )
+
+
+class _Choosing:
+    """The bare choice of the engine."""
+
+    def __init__(self, case: _Case) -> None:
+        self._choose, self._make = chooser(case.program, case.requests, case.pins)
+        self._slots: list[Slots] = []
+        self.renew()
+
+    def renew(self) -> None:
+        self._slots = self._make()
+
+    def names(self) -> list[str]:
+        return [self._choose(given) for given in self._slots]
+
+    def time(self) -> None:
+        choose = self._choose
+        for given in self._slots:
+            choose(given)
 
 
 class _Deciding:
@@ -99,26 +121,22 @@ class _Deciding:
 
 def _against_hand(
     name: str, case: _Case, rounds: int, most: float | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[Result]:
     count = len(case.rows)
     values = [(*row.attributes.values(), *row.signals.values()) for row in case.rows]
     by_hand = choose_by_hand(case.rules)
     wanted = [by_hand(*row) for row in values]
     targets = () if most is None else (Target("<=", 2.0, "ratio"), Target("<", most))
 
-    choose, slots = chooser(case.program, case.requests, case.pins)
-    if [choose(given) for given in slots] != wanted:
+    choosing = _Choosing(case)
+    if choosing.names() != wanted:
         raise Disagreement("the compiled choice and the function by hand differ")
-
-    def choose_ours() -> None:
-        for given in slots:
-            choose(given)
 
     def choose_theirs() -> None:
         for given in values:
             by_hand(*given)
 
-    ours, theirs = alternate((choose_ours, choose_theirs), rounds)
+    ours, theirs = alternate((choosing.time, choose_theirs), rounds, prepare=choosing.renew)
     yield Result(
         f"engine/choice, {name}",
         ours / count * _MICRO,
@@ -175,27 +193,14 @@ def _compared(decision: Decision) -> tuple[object, ...]:
     )
 
 
-def _growth(few: _Case, many: _Case, rounds: int) -> Iterator[Outcome]:
-    """What 40 times the routes cost."""
-    for what in ("choice", "decision"):
-        sides = []
-        closing = []
-        for case in (many, few):
-            if what == "choice":
-                choose, slots = chooser(case.program, case.requests, case.pins)
-                sides.append(lambda choose=choose, slots=slots: [choose(s) for s in slots])
-            else:
-                deciding = _Deciding(case)
-                closing.append(deciding)
-                sides.append(deciding.time)
-        ours, theirs = alternate(sides, rounds)
-        for deciding in closing:
-            deciding.close()
+def _growth(few: Sequence[Result], many: Sequence[Result]) -> Iterator[Outcome]:
+    """What 40 times the routes cost, each policy measured by itself."""
+    for before, after in zip(few, many, strict=True):
         yield Result(
-            f"engine/{what}, 1,000 routes over 25",
-            ours / len(many.rows) * _MICRO,
-            "µs",
-            theirs / len(few.rows) * _MICRO,
+            f"{after.name} to 25",
+            after.value,
+            after.unit,
+            before.value,
             "the same of the policy of 25 routes",
             (Target("<=", 3.0, "ratio"),),
         )

@@ -16,7 +16,10 @@ Clock = Callable[[], float]
 
 
 def alternate(
-    sides: Sequence[Callable[[], object]], rounds: int, clock: Clock = time.process_time
+    sides: Sequence[Callable[[], object]],
+    rounds: int,
+    clock: Clock = time.process_time,
+    prepare: Callable[[], object] | None = None,
 ) -> list[float]:
     """The least time that each side takes, in seconds.
 
@@ -27,7 +30,10 @@ def alternate(
         sides: what to run.
         rounds: how often.
         clock: seconds; processor time unless given.
+        prepare: run before every round, and not timed.
     """
+    before = prepare or (lambda: None)
+    before()
     for side in sides:
         side()
     least = [float("inf")] * len(sides)
@@ -36,6 +42,7 @@ def alternate(
     gc.disable()
     try:
         for _ in range(rounds):
+            before()
             for at, side in enumerate(sides):
                 begin = clock()
                 side()
