@@ -40,6 +40,9 @@ _INLINE = 12
 _WRITTEN_OUT = 8
 """Largest condition, in nodes, that is written out at each of its uses."""
 
+_CALLS = 300
+"""Most functions of a diagram inside each other, far from the end of Python's stack."""
+
 _DISPATCH = 4
 """Labels from which on a switch is one look-up instead of comparisons."""
 
@@ -115,8 +118,8 @@ class Code:
         )
         return [self._space.pop(name) for name in names]
 
-    def diagram(self, root: int, *, guards: bool = False) -> Chooser:
-        """The outcome that a decision diagram leads to.
+    def diagram(self, root: int, *, guards: bool = False) -> Chooser | None:
+        """The outcome that a decision diagram leads to; ``None`` if its calls would go too deep.
 
         Args:
             root: its root vertex.
@@ -303,8 +306,10 @@ class _Diagram:
         self._prefix = prefix
         self._tables: list[ast.stmt] = []
 
-    def function(self, root: int) -> Chooser:
+    def function(self, root: int) -> Chooser | None:
         heads = self._heads(root)
+        if self._depth(root, heads) > _CALLS:
+            return None
         functions = [
             _def(self._prefix + str(at), self._inside(at, heads), state=self._guards)
             for at in heads
@@ -340,6 +345,14 @@ class _Diagram:
                     heads[to] = None
                     depth[to] = 0
         return heads
+
+    def _depth(self, root: int, heads: Mapping[int, None]) -> int:
+        """Most calls inside each other."""
+        depth = [0] * (root + 1)
+        for at in range(root + 1):
+            below = [depth[to] + (to in heads) for to in self._vertices[at].to]
+            depth[at] = max(below, default=0)
+        return depth[root]
 
     def _inside(self, at: int, heads: Mapping[int, None]) -> list[ast.stmt]:
         """The statements of a vertex; they always return."""

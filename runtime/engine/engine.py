@@ -222,6 +222,7 @@ class Engine:
             skipped=self._templates.never,
             path=ending.path,
             timing_us={"total": _since(begin)},
+            thresholds=ending.thresholds,
         )
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
@@ -375,6 +376,7 @@ class Engine:
             "failures": run.failures,
             "path": ending.path,
             "timing_us": timing,
+            "thresholds": ending.thresholds,
         }
         if rejected:
             return Decision("reject", reject=guarded.reject, **told)

@@ -67,6 +67,7 @@ class Ending:
         selection: how it is picked then.
         fallbacks: its fallbacks then.
         parameters: request parameters to set.
+        thresholds: what the conditions on the path compare numbers with, by their names.
         measured: whether some model states a context or a price that choosing looks at.
     """
 
@@ -85,6 +86,7 @@ class Ending:
         "route",
         "selection",
         "tags",
+        "thresholds",
     )
 
     def __init__(
@@ -103,6 +105,7 @@ class Ending:
             self.headers = {**guarded.headers, **dict(route.headers)}
         self.readings: tuple[tuple[str, Callable[[Work], Any]], ...] = ()
         self.reading: Reading = lambda values, attributes: {}
+        self.thresholds: Mapping[str, tuple[float, ...]] = {}
         self.model: str | None = None
         self.selection: Selection | None = None
         self.fallbacks: tuple[str, ...] = ()
@@ -190,9 +193,32 @@ class Templates:
         readers = self._conditions.readers
         ending.readings = tuple((shown(program, at), readers[at]) for at in variables)
         ending.reading = self._code.reading(variables)
+        ending.thresholds = self._thresholds(path)
         if chosen is not None:
             self._choose(ending, chosen)
         return ending
+
+    def _thresholds(self, path: Sequence[int]) -> dict[str, tuple[float, ...]]:
+        """What these conditions, and those inside the scores they read, compare numbers with."""
+        program, found = self._program, dict[str, set[float]]()
+        seen: set[int] = set()
+        stack = list(path)
+        for at in self._variables(path):
+            signal = program.signals[self._conditions.signals[program.variables[at].name]]
+            stack += [part.node for part in signal.summands if part.node is not None]
+        while stack:
+            at = stack.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            node = program.nodes[at]
+            stack += node.of
+            if node.variable is None or node.op not in ("lt", "le", "gt", "ge", "eq"):
+                continue
+            if program.variables[node.variable].source == "signal":
+                name = shown(program, node.variable)
+                found.setdefault(name, set()).add(float(node.value or 0))
+        return {name: tuple(sorted(values)) for name, values in found.items()}
 
     def _choose(self, ending: Ending, route: Route) -> None:
         """Choose the model beforehand, where nothing about a request can change it."""

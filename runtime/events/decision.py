@@ -143,6 +143,7 @@ class Decision(msgspec.Struct, frozen=True):
         path: node indices of the conditions consulted, in order.
         timing_us: microseconds spent, by what; ``total`` always.
         ticket: where the answer belongs in the cache, of a miss; stays inside the process.
+        thresholds: what the conditions consulted compare the numbers of `signals` with.
     """
 
     outcome: Outcome
@@ -165,3 +166,18 @@ class Decision(msgspec.Struct, frozen=True):
     path: tuple[int, ...] = ()
     timing_us: Mapping[str, int] = {}
     ticket: Ticket | None = None
+    thresholds: Mapping[str, tuple[float, ...]] = {}
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """How far each number read lies from the threshold nearest to it; above it is positive.
+
+        Rounded to 12 decimal places, as scores are.
+        """
+        found: dict[str, float] = {}
+        for name, thresholds in self.thresholds.items():
+            value = self.signals.get(name)
+            if isinstance(value, int | float):
+                away = [value - threshold for threshold in thresholds]
+                found[name] = round(min(away, key=abs), 12)
+        return found

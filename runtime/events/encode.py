@@ -95,6 +95,7 @@ class Encoder:
                 "propensity": selection.propensity,
             },
             "signals": {name: _plain(value) for name, value in decision.signals.items()},
+            "margins": decision.margins,
             "skipped": decision.skipped,
             "failures": [
                 {"signal": failure.signal, "reason": failure.reason}
