@@ -17,7 +17,7 @@ from itertools import islice
 
 from routec.compiler.plan.atoms import Atoms, Fact
 from routec.compiler.plan.branches import Branches, Split
-from routec.compiler.plan.residual import EMPTY, TRUE, Overrun, Residuals, conditions
+from routec.compiler.plan.residual import EMPTY, TRUE, Conditions, Overrun, Residuals
 from routec.compiler.program import Program, Vertex
 
 STEPS = 150
@@ -96,8 +96,7 @@ class _Builder:
     def __init__(self, program: Program, implied: Implied) -> None:
         self._residuals = Residuals()
         atoms = Atoms(program)
-        self._residuals.left = LEAST_STEPS + sum(len(node.of) ** 2 for node in program.nodes)
-        self._conditions = conditions(program, self._residuals, atoms.same)
+        self._conditions = Conditions(program, self._residuals, atoms.same)
         self._variables = [0 if node.variable is None else node.variable for node in program.nodes]
         self._bits = [sum(1 << at for at in of) for of in atoms.of]
         self._branches = Branches(atoms, implied)
@@ -124,7 +123,7 @@ class _Builder:
             top = EMPTY
             for node, outcome, goes_on in reversed(question):
                 if outcome != NONE:
-                    top = residuals.entry(self._conditions[node], outcome, top, goes_on)
+                    top = residuals.entry(self._conditions.of(node), outcome, top, goes_on)
             return self._expand(top, before + share)
         except Overrun:
             for vertex in self.vertices[before:]:

@@ -7,7 +7,7 @@ have any number of operands. A number stands for each; the complement of `f` is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from routec.compiler.program import Program
@@ -111,6 +111,7 @@ class Residuals:
                 return FALSE
             inner = () if part & 1 else self.parts[part >> 1]
             if inner:
+                self.step(len(inner))
                 waiting.extend(inner)
             else:
                 found.add(part)
@@ -236,26 +237,51 @@ class Residuals:
         return found
 
 
-def conditions(program: Program, residuals: Residuals, same: dict[int, int]) -> list[int]:
-    """The condition of each node of a program.
+class Conditions:
+    """The conditions of a program's nodes, made when they are asked for.
 
     Args:
         program: the program.
         residuals: where they are made.
         same: for each atom the one that stands for it.
     """
-    found: list[int] = []
-    for at, node in enumerate(program.nodes):
-        parts = [found[i] for i in node.of]
+
+    def __init__(self, program: Program, residuals: Residuals, same: Mapping[int, int]) -> None:
+        self._nodes = program.nodes
+        self._residuals = residuals
+        self._same = same
+        self._made: dict[int, int] = {}
+
+    def of(self, node: int) -> int:
+        """The condition of a node.
+
+        Raises:
+            Overrun: it takes too many steps to make.
+        """
+        made = self._made
+        stack = [node]
+        while stack:
+            at = stack[-1]
+            waiting = [] if at in made else [i for i in self._nodes[at].of if i not in made]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+            stack.pop()
+            if at not in made:
+                made[at] = self._make(at)
+        return made[node]
+
+    def _make(self, at: int) -> int:
+        node = self._nodes[at]
+        parts = [self._made[i] for i in node.of]
         match node.op:
             case "const":
-                found.append(TRUE if node.value else FALSE)
+                return TRUE if node.value else FALSE
             case "not":
-                found.append(parts[0] ^ 1)
+                return parts[0] ^ 1
             case "and":
-                found.append(residuals.all(parts))
+                return self._residuals.all(parts)
             case "or":
-                found.append(residuals.any(parts))
+                return self._residuals.any(parts)
             case _:
-                found.append(residuals.atom(same[at]))
-    return found
+                return self._residuals.atom(self._same[at])
