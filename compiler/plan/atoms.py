@@ -118,6 +118,21 @@ class Atoms:
                         yield other, settled
 
 
+def atoms_of(program: Program, node: int) -> list[int]:
+    """The atoms that a condition reads, each once."""
+    found: dict[int, None] = {}
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if at not in seen:
+            seen.add(at)
+            waiting.extend(program.nodes[at].of)
+            if program.nodes[at].variable is not None:
+                found[at] = None
+    return list(found)
+
+
 def _stretch(node: Node, whole: bool) -> Stretch:
     assert isinstance(node.value, int | float), "comparisons have a number"
     try:

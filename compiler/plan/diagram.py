@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from routec.compiler.plan.atoms import Atoms, Fact
+from routec.compiler.plan.atoms import Atoms, Fact, atoms_of
 from routec.compiler.plan.branches import Branches, Split
 from routec.compiler.plan.residual import EMPTY, TRUE, Conditions, Overrun, Residuals
 from routec.compiler.program import Program, Vertex
@@ -244,26 +244,11 @@ def _ranks(program: Program) -> list[int]:
             continue
         read = [] if signal.source is None else [signal.source]
         read += [s.variable for s in signal.summands if s.variable is not None]
-        for summand in signal.summands:
-            read += [] if summand.node is None else _read(program, summand.node)
+        for node in (s.node for s in signal.summands if s.node is not None):
+            atoms = (program.nodes[at] for at in atoms_of(program, node))
+            read += [atom.variable for atom in atoms if atom.variable is not None]
         ranks[signal.name] = max(map(rank, read), default=-1)
     return [rank(at) for at in range(len(program.variables))]
-
-
-def _read(program: Program, node: int) -> list[int]:
-    """The variables that a condition reads."""
-    found: dict[int, None] = {}
-    seen: set[int] = set()
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at not in seen:
-            seen.add(at)
-            one = program.nodes[at]
-            waiting.extend(one.of)
-            if one.variable is not None:
-                found[one.variable] = None
-    return list(found)
 
 
 def _ordered(program: Program) -> list[str]:

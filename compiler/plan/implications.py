@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 
 from routec.compiler import policy as p
 from routec.compiler.dependencies import guarded_signals
-from routec.compiler.plan.atoms import HIGHEST, LOWEST, Atoms, Fact
+from routec.compiler.plan.atoms import HIGHEST, LOWEST, Atoms, Fact, atoms_of
 from routec.compiler.program import Node, Program, Signal, Summand
 from routec.compiler.theory.text import TextSignal, TextTheory
 
@@ -190,15 +190,15 @@ class _Finder:
         wanted = self._of(signal.name)
         if not wanted:
             return
-        nodes: dict[int, int | None] = {}
+        read: dict[int, None] = {}
         for summand in signal.summands:
             if summand.variable is not None:
                 for a in self._atoms.of[summand.variable]:
-                    nodes[a] = None
+                    read[a] = None
             if summand.node is not None:
-                for a in self._read(summand.node):
-                    nodes[self._atoms.same[a]] = None
-        for a in nodes:
+                for a in atoms_of(self._program, summand.node):
+                    read[self._atoms.same[a]] = None
+        for a in read:
             for value in (False, True):
                 known = dict(self._atoms.follows(a, value))
                 known[a] = value
@@ -244,20 +244,6 @@ class _Finder:
                 case "tokens" | "turns" | "hour":
                     return 0.0, math.inf
         return -math.inf, math.inf
-
-    def _read(self, node: int) -> list[int]:
-        """The atoms that a condition reads."""
-        found: dict[int, None] = {}
-        seen: set[int] = set()
-        waiting = [node]
-        while waiting:
-            at = waiting.pop()
-            if at not in seen:
-                seen.add(at)
-                waiting.extend(self._node(at).of)
-                if self._node(at).variable is not None:
-                    found[at] = None
-        return list(found)
 
     def _kleene(self, node: int, known: Mapping[int, bool]) -> bool | None:
         """Whether a condition holds, as far as the known atoms tell."""
