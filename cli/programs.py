@@ -10,6 +10,7 @@ from pathlib import Path
 from routec.cli.errors import CommandError, RefusedPolicy
 from routec.cli.reading import STDIN, runnable_policy
 from routec.compiler.lower import Unavailable, lower
+from routec.compiler.plan import Optimised, Profile, optimise
 from routec.compiler.policy import Policy
 from routec.compiler.program import Program, digest
 from routec.dsl.diagnostic import Diagnostic, Rule, Severity
@@ -25,6 +26,9 @@ _UNAVAILABLE = Rule(
 )
 _VECTOR_KINDS = frozenset({"repeated", "similarity", "contrast", "classifier"})
 
+_ON_VECTORS = frozenset({"exemplars", "linear"})
+"""Backends of classifiers that read the embedding of the last user text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -32,10 +36,11 @@ class Compiled:
 
     Attributes:
         policy: the resolved policy.
-        program: its program.
+        program: its program, with its plan.
         hash: the program's content hash.
         config: where it runs.
         sources: every file read, by name.
+        planned: the plan's figures and reasons; ``None`` where the program has no plan.
     """
 
     policy: Policy
@@ -43,15 +48,23 @@ class Compiled:
     hash: str
     config: Config
     sources: Mapping[str, Source]
+    planned: Optimised | None = None
 
 
-def compile_file(file: str, *, config: str | None = None, stdin_name: str = "<stdin>") -> Compiled:
-    """Compile a policy file, for the place that its configuration describes.
+def compile_file(
+    file: str,
+    *,
+    config: str | None = None,
+    stdin_name: str = "<stdin>",
+    profile: Profile | None = None,
+) -> Compiled:
+    """Compile a policy file and plan it, for the place that its configuration describes.
 
     Args:
         file: its path, or ``-`` for standard input.
         config: path of the configuration; looked for if not given.
         stdin_name: what to call standard input.
+        profile: measured traffic to plan for; what is usual without one.
 
     Raises:
         RefusedPolicy: it has errors, or uses what this version does not run.
@@ -70,7 +83,10 @@ def compile_file(file: str, *, config: str | None = None, stdin_name: str = "<st
             Diagnostic(_UNAVAILABLE, f.message, f.span, help=f.help) for f in error.findings
         )
         raise RefusedPolicy(findings, sources) from error
-    return Compiled(policy, program, digest(program), where, sources)
+    bound = where.classifiers.items()
+    on_vectors = {name for name, binding in bound if binding.backend in _ON_VECTORS}
+    planned = optimise(policy, program, profile, on_vectors=on_vectors)
+    return Compiled(policy, planned.program, digest(planned.program), where, sources, planned)
 
 
 def read_config(policy: str, given: str | None) -> Config:

@@ -1,6 +1,6 @@
-"""Write a policy's program: what a worker loads, as canonical JSON with a content hash.
+"""Plan a policy and write its program: what a worker loads, as canonical JSON with a content hash.
 
-The same policy gives the same bytes everywhere.
+The same policy and profile give the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from typing import Any
 
 from routec.cli import exits
 from routec.cli.arguments import add_format
-from routec.cli.errors import CommandError
+from routec.cli.errors import CommandError, unreadable
 from routec.cli.programs import Compiled, compile_file
 from routec.cli.reading import add_stdin_filename
-from routec.cli.render.styled import Line, write
+from routec.cli.render.plan import document, full
+from routec.cli.render.styled import Line, line, write
+from routec.compiler.plan import Profile, ProfileError, load_profile
+from routec.compiler.plan.profile import MAX_BYTES
 
 EXAMPLES = """\
   routec compile policies/helpdesk.route
   routec compile policies/helpdesk.route -o build/helpdesk.json
   routec compile policies/helpdesk.route -o - | sha256sum
+  routec compile policies/helpdesk.route --profile traffic.json --explain-plan
 """
 
 
@@ -35,6 +39,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write it, - for stdout (default: NAME.program.json in this folder)",
     )
+    parser.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="recorded traffic to plan for (default: what is usual)",
+    )
+    parser.add_argument(
+        "--explain-plan",
+        action="store_true",
+        help="say in which order signals are asked, what that is expected to cost, and why",
+    )
     add_format(parser, ("full", "json"))
     add_stdin_filename(parser)
 
@@ -43,7 +57,13 @@ def run(options: argparse.Namespace) -> int:
     """Compile, write, and say what was written."""
     from routec.compiler.program import dump
 
-    compiled = compile_file(options.policy, stdin_name=options.stdin_filename)
+    if options.explain_plan and options.output == "-":
+        raise CommandError(
+            "the program and its plan cannot both go to standard output",
+            "name a file with `-o`, or leave out `--explain-plan`",
+        )
+    profile = None if options.profile is None else _profile(options.profile)
+    compiled = compile_file(options.policy, stdin_name=options.stdin_filename, profile=profile)
     data = dump(compiled.program)
     if options.output == "-":
         sys.stdout.buffer.write(data)
@@ -51,11 +71,14 @@ def run(options: argparse.Namespace) -> int:
     file = options.output or f"{compiled.program.name}.program.json"
     _replace(Path(file), data)
     counts = _counts(compiled)
+    planned = compiled.planned if options.explain_plan else None
     if options.format == "json":
         from routec.cli.render.json import write_json
 
         write_json(
-            {
+            document(planned, compiled.hash, file)
+            if planned is not None
+            else {
                 "name": compiled.program.name,
                 "hash": compiled.hash,
                 "file": file,
@@ -68,10 +91,26 @@ def run(options: argparse.Namespace) -> int:
         lines: list[Line] = [
             ((compiled.program.name, "strong"), (f"  {compiled.hash}", "")),
             ((listed, ""),),
+            *(() if planned is None else (line(), *full(planned))),
             ((f"wrote {file} ({len(data):,} bytes)", "good"),),
         ]
         write(lines)
     return exits.FINE
+
+
+def _profile(file: str) -> Profile:
+    """Read a profile.
+
+    Raises:
+        CommandError: it cannot be read, or is none.
+    """
+    try:
+        with open(file, "rb") as handle:
+            return load_profile(handle.read(MAX_BYTES + 1))
+    except (OSError, ValueError) as error:
+        raise unreadable(file, error) from error
+    except ProfileError as error:
+        raise CommandError(f"cannot use `{file}`: {error.message}", error.help) from error
 
 
 def _counts(compiled: Compiled) -> dict[str, Any]:

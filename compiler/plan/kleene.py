@@ -54,6 +54,7 @@ class Conditions:
 
     Attributes:
         program: the program.
+        rows: the requests.
         full: the set of all requests.
         places: index of each signal by name.
         computed: whether each signal is computed from a request.
@@ -66,7 +67,7 @@ class Conditions:
         self.places = {signal.name: at for at, signal in enumerate(program.signals)}
         self.computed = tuple(signal.stage != "derived" for signal in program.signals)
         self.spent = 0
-        self._rows = rows
+        self.rows = rows
         self._count = rows.count
         self._nodes: list[Node] = list(program.nodes)
         self._numbers: dict[Node, int] = {}
@@ -290,7 +291,7 @@ class Conditions:
         if at not in self._true:
             node = self._nodes[at]
             assert node.variable is not None
-            values = self._rows.read(self.program.variables[node.variable])
+            values = self.rows.read(self.program.variables[node.variable])
             self._true[at] = bits(_holds(node, value) for value in values)
         return self._true[at]
 
@@ -396,7 +397,7 @@ class Conditions:
             return self._bounds_of(~signal, pattern)
         read = self.program.variables[variable]
         if signal is None or signal in pattern:
-            values = [float(value) for value in self._rows.read(read)]  # type: ignore[arg-type]
+            values = [float(value) for value in self.rows.read(read)]  # type: ignore[arg-type]
             return values, values
         low, high = range_of(self.program.signals[signal])
         return [low] * self._count, [high] * self._count

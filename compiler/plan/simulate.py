@@ -163,6 +163,15 @@ class Ledger:
             self._lookups += self._weight(rows)
             self._answer(rows, self._hits[category].similar)
 
+    def askers(self, signal: int) -> Mapping[str, int]:
+        """The requests of which a signal was computed, by who asked for it or came to know it."""
+        together = self._together[call_of(self._program.signals[signal])]
+        found: dict[str, int] = {}
+        for (other, asker), rows in self.asked.items():
+            if other in together:
+                found[asker] = found.get(asker, 0) | rows
+        return found
+
     def total(self) -> Expected:
         """What all of it has cost."""
         count = self._conditions.full.bit_count()
