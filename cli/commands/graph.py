@@ -53,9 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--text", metavar="TEXT", help="replay a request: the user's message")
-    what.add_argument(
-        "--event", metavar="FILE", help="replay a request event as JSON, - for stdin"
-    )
+    what.add_argument("--event", metavar="FILE", help="replay a request event as JSON, - for stdin")
     parser.add_argument(
         "--attr", action="append", default=[], metavar="NAME=VALUE", help="a field of the request"
     )
@@ -89,14 +87,20 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             "the policy and the event cannot both be the standard input", "name a file for one"
         )
+    profile = _profile(options.profile)
     compiled = compile_file(
-        options.policy, config=options.config, stdin_name=options.stdin_filename
+        options.policy,
+        config=options.config,
+        stdin_name=options.stdin_filename,
+        profile=profile,
     )
-    _write(options.output, _drawn(options, compiled, asks))
+    _write(options.output, _drawn(options, compiled, profile, asks))
     return exits.FINE
 
 
-def _drawn(options: argparse.Namespace, compiled: Compiled, asks: bool) -> str:
+def _drawn(
+    options: argparse.Namespace, compiled: Compiled, profile: Profile | None, asks: bool
+) -> str:
     from routec.cli.graph import build, dot, html, mermaid, svg
     from routec.cli.graph.findings import marked_findings, rule_places
     from routec.cli.graph.flow import flows
@@ -111,9 +115,7 @@ def _drawn(options: argparse.Namespace, compiled: Compiled, asks: bool) -> str:
         from routec.cli.graph.replay import replayed
 
         asked = ask(options, compiled)
-        trails = replayed(
-            program, follower, questions, asked.request, asked.pins, asked.decision
-        )
+        trails = replayed(program, follower, questions, asked.request, asked.pins, asked.decision)
     findings = []
     if options.check:
         name = options.stdin_filename if options.policy == STDIN else options.policy
@@ -123,7 +125,7 @@ def _drawn(options: argparse.Namespace, compiled: Compiled, asks: bool) -> str:
         compiled.hash,
         rule_places(compiled.policy),
         findings,
-        expected_shares(program, follower, questions, _profile(options.profile)),
+        expected_shares(program, follower, questions, profile),
         trails,
     )
     write = {"svg": svg, "html": html, "dot": dot, "mermaid": mermaid}

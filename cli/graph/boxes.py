@@ -116,9 +116,7 @@ def widened(boxes: Sequence[Box]) -> list[Box]:
     return [
         Box(
             Size(wide, box.size.height),
-            tuple(
-                replace(t, x=wide - PAD_X) if t.anchor == "end" else t for t in box.texts
-            ),
+            tuple(replace(t, x=wide - PAD_X) if t.anchor == "end" else t for t in box.texts),
         )
         for box in boxes
     ]
@@ -180,7 +178,7 @@ def _fitting(word: str, columns: int) -> int:
 def _head(vertex: Vertex) -> tuple[str, str]:
     right = "" if vertex.share is None else share_text(vertex.share)
     if vertex.dead:
-        return "never taken", right
+        return ("never decides" if vertex.kind == "rule" else "never taken"), right
     words = {
         "act": "guard",
         "reject": "guard rejects",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from routec.cli.describe import condition_text, value_text, variable_text
 from routec.cli.graph import words
 from routec.cli.graph.bounded import Drawn, drawn_diagram, drawn_list
 from routec.cli.graph.flow import Flow, Key, flows
-from routec.cli.graph.known import Follower, Trail, Values
+from routec.cli.graph.known import Trail, Values
 from routec.cli.graph.model import (
     Cluster,
     Edge,
@@ -22,22 +23,24 @@ from routec.cli.graph.model import (
     Rule,
     Vertex,
 )
+from routec.cli.graph.rules import KINDS, RuleKey, Rules
 from routec.cli.graph.shares import Shares
 from routec.compiler.program import Program
 
 MOST = 260
 """Vertices that are drawn of one question; of a larger one the nearest to its beginning."""
 
-_PLACES = 6
 _TITLES: dict[Question, str] = {
     "guards": "Guards",
     "category": "Category and cache",
     "route": "Route",
 }
-_LETTERS: dict[Question, str] = {"guards": "g", "category": "c", "route": "r"}
-_KINDS: dict[Question, str] = {"guards": "guard", "category": "category", "route": "route"}
-_NEVER = frozenset({"RC202", "RC203"})
-"""Findings that prove that a rule never acts."""
+_NONES: dict[Question, tuple[str, str]] = {
+    "guards": ("pass", "no guard rejects"),
+    "category": ("not cached", "no category applies"),
+    "route": ("no route", ""),
+}
+_NOWHERE = Trail((), False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,6 @@ class Trails:
     values: Values
     ways: Mapping[Question, Trail]
     replay: Replay
-
-
-RuleKey = tuple[str, str]
-"""Kind and name of a rule."""
 
 
 def build(
@@ -68,13 +67,14 @@ def build(
         program: the program, planned or not.
         digest: its content hash.
         places: where its rules are written, as far as that is known.
-        findings: what is said of the policy, and of which rules.
+        findings: what is said of the policy, and of which rules, the one at fault first.
         shares: how many requests go where.
         trails: a request to replay.
-        most: vertices that are drawn of each question.
+        most: vertices that are drawn of each question, at least 8.
     """
-    builder = _Builder(program, places, findings, shares, trails, most)
-    clusters = [builder.cluster(flow) for flow in flows(program)]
+    questions = flows(program)
+    builder = _Builder(program, Rules(program, places, findings), shares, trails, most)
+    clusters = [builder.cluster(flow) for flow in questions]
     marked: dict[int, list[str]] = {}
     for cluster in clusters:
         for vertex in cluster.vertices:
@@ -85,7 +85,7 @@ def build(
         program.text,
         digest,
         tuple(clusters),
-        tuple(builder.outline(clusters)),
+        tuple(builder.outline(questions, clusters)),
         tuple(
             replace(finding, vertices=tuple(marked.get(at, ())))
             for at, (finding, _) in enumerate(findings)
@@ -99,56 +99,41 @@ class _Builder:
     def __init__(
         self,
         program: Program,
-        places: Mapping[RuleKey, Place],
-        findings: Sequence[tuple[Finding, Sequence[RuleKey]]],
+        rules: Rules,
         shares: Shares | None,
         trails: Trails | None,
         most: int,
     ) -> None:
         self._program = program
-        self._places = places
+        self._rules = rules
         self._shares = shares
         self._trails = trails
         self._most = most
         self._reading = words.Reading(program)
-        self._marks: dict[RuleKey, list[int]] = {}
-        self._never: set[RuleKey] = set()
-        for at, (finding, rules) in enumerate(findings):
-            for rule in rules:
-                self._marks.setdefault(rule, []).append(at)
-                if finding.code in _NEVER and finding.verdict == "proved" and rule == rules[0]:
-                    self._never.add(rule)
-        self._by_node, self._by_variable = self._users()
 
     # --- one question -----------------------------------------------------------------
 
     def cluster(self, flow: Flow) -> Cluster:
-        trail = None if self._trails is None else self._trails.ways.get(flow.question)
-        steps = () if trail is None else trail.steps
+        steps = self._steps(flow)
         if flow.planned:
             drawn = drawn_diagram(flow, self._most, steps)
         else:
-            marked = [
-                at
-                for at, row in enumerate(flow.rows)
-                if self._rule_key(flow, row.rule) in self._marks
-            ]
+            keys = [self._rules.key(flow.question, row.rule) for row in flow.rows]
+            marked = [at for at, key in enumerate(keys) if self._rules.marks(key)]
             drawn = drawn_list(flow, self._most, steps, marked)
         steps = tuple(drawn.stand_in.get(key, key) for key in steps)
         taken = set(steps)
-        gone = {(a, b) for a, b in zip(steps, steps[1:], strict=False) if a != b}
+        gone = {(a, b) for a, b in itertools.pairwise(steps) if a != b}
         vertices = [
             replace(self._vertex(flow, key, drawn), taken=key in taken) for key in drawn.keys
         ]
         edges = [
             Edge(
-                self._id(flow, source),
-                self._id(flow, way.to),
+                _id(flow, source),
+                _id(flow, way.to),
                 way.answer,
                 way.label,
-                None
-                if self._shares is None or "more" in (source[0], way.to[0])
-                else self._shares.of_way(flow.question, source, way.to),
+                self._share_of_way(flow, source, way.to),
                 (source, way.to) in gone,
             )
             for source, way in drawn.ways
@@ -160,18 +145,29 @@ class _Builder:
             flow.planned,
             (*vertices, *apart),
             tuple(edges),
-            tuple(tuple(self._id(flow, key) for key in row) for row in drawn.rows),
+            tuple(tuple(_id(flow, key) for key in row) for row in drawn.rows),
             tuple(vertex.id for vertex in apart),
             len(flow.ways) + len(apart),
             self._note(flow, drawn),
         )
 
+    def _steps(self, flow: Flow) -> tuple[Key, ...]:
+        """The steps of the replayed request."""
+        return () if self._trails is None else self._trails.ways.get(flow.question, _NOWHERE).steps
+
+    def _share_of_way(self, flow: Flow, source: Key, target: Key) -> float | None:
+        if self._shares is None or "more" in (source[0], target[0]):
+            return None
+        return self._shares.of_way(flow.question, source, target)
+
     def _note(self, flow: Flow, drawn: Drawn) -> str:
         notes = []
         if not flow.planned and len(flow.rows) > 1:
-            notes.append("Asked in order; the first that holds decides.")
-            if flow.question == "guards":
-                notes[-1] = "Asked in order; each that holds acts, the first that rejects ends."
+            notes.append(
+                "Asked in order; each that holds acts, the first that rejects ends."
+                if flow.question == "guards"
+                else "Asked in order; the first that holds decides."
+            )
         if flow.question == "category" and not self._program.plan.cases:
             notes.append("Asked once the route is known, which may keep out of the cache.")
         if drawn.hidden:
@@ -183,113 +179,94 @@ class _Builder:
 
     def _vertex(self, flow: Flow, key: Key, drawn: Drawn) -> Vertex:
         kind, at = key
-        share = None if self._shares is None else self._shares.of_step(flow.question, key)
-        name = self._id(flow, key)
         if kind == "more":
-            hidden = drawn.behind[key]
-            title = f"{hidden:,} more " + ("vertices" if flow.planned else "rules")
-            if hidden == 1:
-                title = "1 more " + ("vertex" if flow.planned else "rule")
-            return Vertex(name, "more", title, "not drawn", hidden=hidden)
+            return _stand_in(flow, key, drawn.behind[key])
+        share = None if self._shares is None else self._shares.of_step(flow.question, key)
         if kind == "rule":
-            row = flow.rows[at]
-            rule = self._rule_key(flow, row.rule)
-            reads = self._reading.of_node(row.when)
-            condition = condition_text(self._program, row.when)
-            return Vertex(
-                name,
-                "rule",
-                rule[1] if row.rule >= 0 else "no category",
-                condition,
-                condition,
-                words.dearest(reads),
-                reads,
-                self._placed([rule])[0],
-                share=share,
-                findings=tuple(self._marks.get(rule, ())),
-                dead=rule in self._never,
-                value=self._read(flow, key),
-            )
-        if key in flow.outcomes:
-            return replace(self._outcome(flow, flow.outcomes[key], name), share=share)
-        vertex = None if kind == "none" else self._program.plan.vertices[at]
-        if vertex is None or vertex.kind == "leaf":
+            vertex = self._row(flow, key)
+        elif key in flow.outcomes:
+            vertex = self._outcome(flow, flow.outcomes[key], _id(flow, key))
+        elif kind == "none" or self._program.plan.vertices[at].kind == "leaf":
             title, text = _NONES[flow.question]
-            return Vertex(name, "none", title, text, share=share)
-        text = words.vertex_text(self._program, vertex)
-        if vertex.node is not None:
-            reads = self._reading.of_node(vertex.node)
-            users = self._by_node.get(vertex.node, [])
-            variable = self._program.nodes[vertex.node].variable
+            vertex = Vertex(_id(flow, key), "none", title, text)
         else:
-            assert vertex.variable is not None
-            reads = self._reading.of_variable(vertex.variable)
-            users, variable = [], vertex.variable
-        if not users and variable is not None:
-            users = self._by_variable.get(variable, [])
-        here, more = self._placed(users)
+            vertex = self._asking(flow, key)
+        return replace(vertex, share=share, value=self._read(flow, key))
+
+    def _row(self, flow: Flow, key: Key) -> Vertex:
+        row = flow.rows[key[1]]
+        rule = self._rules.key(flow.question, row.rule)
+        reads = self._reading.of_node(row.when)
+        condition = condition_text(self._program, row.when)
         return Vertex(
-            name,
-            _diagram_kind(vertex.kind),
-            text,
-            "",
-            text,
+            _id(flow, key),
+            "rule",
+            rule[1] if row.rule >= 0 else "no category",
+            condition,
+            condition,
             words.dearest(reads),
             reads,
-            here,
-            more,
-            share,
-            value=self._read(flow, key),
+            self._rules.placed([rule])[0],
+            findings=self._rules.marks(rule),
+            dead=self._rules.never(rule),
+        )
+
+    def _asking(self, flow: Flow, key: Key) -> Vertex:
+        vertex = self._program.plan.vertices[key[1]]
+        text = words.vertex_text(self._program, vertex)
+        variable = vertex.variable
+        if vertex.node is not None:
+            reads = self._reading.of_node(vertex.node)
+            variable = self._program.nodes[vertex.node].variable
+        else:
+            assert variable is not None
+            reads = self._reading.of_variable(variable)
+        places, unplaced = self._rules.placed(self._rules.asking(vertex.node, variable))
+        kind: Kind = "test"
+        if vertex.kind in ("switch", "bisect"):
+            kind = "switch" if vertex.kind == "switch" else "bisect"
+        return Vertex(
+            _id(flow, key), kind, text, "", text, words.dearest(reads), reads, places, unplaced
         )
 
     def _outcome(self, flow: Flow, at: int, name: str) -> Vertex:
-        program = self._program
-        rule = self._rule_key(flow, at)
-        kind: Kind
-        if flow.question == "guards":
-            guard = program.guards[at]
-            kind, does, when = (
-                "reject" if guard.reject is not None else "act",
-                words.guard_does(guard),
-                guard.when,
-            )
-        elif flow.question == "category":
-            category = program.categories[at]
-            kind, does, when = "category", words.category_does(category), category.when
-        else:
-            route = program.routes[at]
-            kind, does, when = "route", words.route_does(route), route.when
-        condition = condition_text(program, when)
+        rule = self._rules.key(flow.question, at)
+        _, when, does = self._rules.of(flow.question)[at]
+        kinds: dict[Question, Kind] = {"guards": "act", "category": "category", "route": "route"}
+        kind = kinds[flow.question]
+        if kind == "act" and self._program.guards[at].reject is not None:
+            kind = "reject"
+        condition = condition_text(self._program, when)
         return Vertex(
             name,
             kind,
             rule[1],
             does,
             "" if condition == "true" else condition,
-            places=self._placed([rule])[0],
-            findings=tuple(self._marks.get(rule, ())),
-            dead=rule in self._never,
+            places=self._rules.placed([rule])[0],
+            findings=self._rules.marks(rule),
+            dead=self._rules.never(rule),
         )
 
     def _apart(self, flow: Flow) -> tuple[Vertex, ...]:
         """The rules that no step leads to."""
         reached = set(flow.outcomes.values())
-        count = len(self._rules(flow.question))
-        lost = [at for at in range(count) if at not in reached]
-        letter = _LETTERS[flow.question]
+        lost = [at for at in range(len(self._rules.of(flow.question))) if at not in reached]
         return tuple(
-            replace(self._outcome(flow, at, f"{letter}x{at}"), dead=True, share=None)
+            replace(self._outcome(flow, at, f"{flow.question[0]}-apart-{at}"), dead=True)
             for at in lost[: self._most // 4]
         )
 
     def _read(self, flow: Flow, key: Key) -> str | None:
         """What a replayed request's values are at a step that it takes."""
-        if self._trails is None or key not in self._trails.ways.get(flow.question, _NOWHERE).steps:
+        if self._trails is None or key not in self._steps(flow):
             return None
         values = self._trails.values
         if key[0] == "rule":
             holds = values.holds(flow.rows[key[1]].when)
             return "not known" if holds is None else "holds" if holds else "does not hold"
+        if key[0] != "vertex":
+            return None
         vertex = self._program.plan.vertices[key[1]]
         variable = vertex.variable
         if vertex.node is not None:
@@ -301,23 +278,22 @@ class _Builder:
         if value is not None:
             return f"{name} = {value_text(value)}"
         settled = vertex.node is not None and values.holds(vertex.node) is not None
-        return f"{name} needs no value: it is settled" if settled else f"{name} is not known"
+        return f"settled without {name}" if settled else f"{name} is not known"
 
     # --- rules ------------------------------------------------------------------------
 
-    def outline(self, clusters: Sequence[Cluster]) -> Iterable[Rule]:
+    def outline(self, questions: Sequence[Flow], clusters: Sequence[Cluster]) -> Iterator[Rule]:
         """Every rule, in order of meaning."""
-        drawn: dict[tuple[Question, str], Vertex] = {}
+        drawn: dict[tuple[Question, str], str] = {}
         for cluster in clusters:
             for vertex in cluster.vertices:
                 if vertex.kind in ("act", "reject", "category", "route"):
-                    drawn.setdefault((cluster.question, vertex.title), vertex)
-        decided = self._decided()
-        for question in ("guards", "category", "route"):
-            for at, (name, when, does) in enumerate(self._rules(question)):
-                rule = (_KINDS[question], name)
-                place = self._places.get(rule)
-                found = drawn.get((question, name))
+                    drawn.setdefault((cluster.question, vertex.title), vertex.id)
+        decided = self._decided(questions)
+        for question in KINDS:
+            for at, (name, when, does) in enumerate(self._rules.of(question)):
+                rule = (KINDS[question], name)
+                place = self._rules.place(rule)
                 yield Rule(
                     name,
                     rule[0],
@@ -326,79 +302,27 @@ class _Builder:
                     "" if place is None else place.file,
                     0 if place is None else place.line,
                     None if decided is None else decided.get((question, at), 0.0),
-                    None if found is None else found.id,
-                    tuple(self._marks.get(rule, ())),
+                    drawn.get((question, name)),
+                    self._rules.marks(rule),
                 )
 
-    def _decided(self) -> Mapping[tuple[Question, int], float] | None:
+    def _decided(self, questions: Sequence[Flow]) -> Mapping[tuple[Question, int], float] | None:
         """The share of requests that each rule acts on."""
         if self._shares is None:
             return None
         found: dict[tuple[Question, int], float] = {}
-        for flow in flows(self._program):
+        for flow in questions:
             for key, rule in flow.outcomes.items():
                 share = self._shares.of_step(flow.question, key)
                 found[flow.question, rule] = found.get((flow.question, rule), 0.0) + share
         return found
 
-    def _rules(self, question: Question) -> list[tuple[str, int, str]]:
-        """Name, condition and effect of each rule of a question."""
-        program = self._program
-        if question == "guards":
-            return [(g.name, g.when, words.guard_does(g)) for g in program.guards]
-        if question == "category":
-            return [(c.name, c.when, words.category_does(c)) for c in program.categories]
-        return [(r.name, r.when, words.route_does(r)) for r in program.routes]
 
-    def _rule_key(self, flow: Flow, at: int) -> RuleKey:
-        rules: Sequence[object] = {
-            "guards": self._program.guards,
-            "category": self._program.categories,
-            "route": self._program.routes,
-        }[flow.question]
-        name = getattr(rules[at], "name", "") if at >= 0 else ""
-        return (_KINDS[flow.question], str(name))
-
-    def _placed(self, rules: Sequence[RuleKey]) -> tuple[tuple[Place, ...], int]:
-        known = [self._places[rule] for rule in rules if rule in self._places]
-        return tuple(known[:_PLACES]), max(0, len(known) - _PLACES)
-
-    def _users(self) -> tuple[dict[int, list[RuleKey]], dict[int, list[RuleKey]]]:
-        """The rules whose conditions ask each atom, and read each variable."""
-        by_node: dict[int, list[RuleKey]] = {}
-        by_variable: dict[int, list[RuleKey]] = {}
-        for question in ("guards", "category", "route"):
-            for name, when, _ in self._rules(question):
-                rule = (_KINDS[question], name)
-                seen: set[int] = set()
-                read: set[int] = set()
-                waiting = [when]
-                while waiting:
-                    at = waiting.pop()
-                    if at in seen:
-                        continue
-                    seen.add(at)
-                    node = self._program.nodes[at]
-                    waiting += node.of
-                    if node.variable is not None:
-                        by_node.setdefault(at, []).append(rule)
-                        read.add(node.variable)
-                for variable in read:
-                    by_variable.setdefault(variable, []).append(rule)
-        return by_node, by_variable
-
-    def _id(self, flow: Flow, key: Key) -> str:
-        letter = _LETTERS[flow.question]
-        return f"{letter}-{key[0]}-{key[1]}"
+def _stand_in(flow: Flow, key: Key, hidden: int) -> Vertex:
+    what = ("vertex", "vertices") if flow.planned else ("rule", "rules")
+    title = f"{hidden:,} more {what[hidden != 1]}"
+    return Vertex(_id(flow, key), "more", title, "not drawn", hidden=hidden)
 
 
-_NOWHERE = Trail((), False)
-_NONES: dict[Question, tuple[str, str]] = {
-    "guards": ("pass", "no guard rejects"),
-    "category": ("not cached", "no category applies"),
-    "route": ("no route", ""),
-}
-
-
-def _diagram_kind(kind: str) -> Kind:
-    return "switch" if kind == "switch" else "bisect" if kind == "bisect" else "test"
+def _id(flow: Flow, key: Key) -> str:
+    return f"{flow.question[0]}-{key[0]}-{key[1]}"

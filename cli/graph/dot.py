@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routec.cli.graph.boxes import label_text, wrapped
 from routec.cli.graph.model import Cluster, Edge, Graph, Stage, Vertex
 from routec.cli.graph.words import share_text
 from routec.cli.text import visible
@@ -28,6 +29,8 @@ _COLOURS: dict[Stage, str] = {
     "model": "#a8457f",
     "remote": "#5a4bb0",
 }
+COLUMNS, LINES = 44, 5
+"""The most that a label shows of one text."""
 _ERROR = "#c4341a"
 _PATH = "#6d28d9"
 
@@ -45,7 +48,7 @@ def dot(graph: Graph) -> str:
     for a, b in zip(graph.clusters, graph.clusters[1:], strict=False):
         ends = f"ltail={_quoted(_name(a))}, lhead={_quoted(_name(b))}"
         lines.append(
-            f"  {_quoted(a.vertices[-1].id)} -> {_quoted(b.vertices[0].id)} "
+            f"  {_quoted(a.vertices[0].id)} -> {_quoted(b.vertices[0].id)} "
             f"[{ends}, style=bold, constraint=false];"
         )
     lines.append("}")
@@ -66,13 +69,13 @@ def _cluster(graph: Graph, cluster: Cluster) -> Iterator[str]:
 
 
 def _vertex(graph: Graph, vertex: Vertex) -> str:
-    lines = [vertex.title]
-    lines += [vertex.text] if vertex.text else []
+    lines = wrapped(vertex.title, COLUMNS, LINES)
+    lines += wrapped(vertex.text, COLUMNS, LINES) if vertex.text else []
     facts = [vertex.stage or "", "" if vertex.share is None else share_text(vertex.share)]
     facts += [graph.findings[at].code for at in vertex.findings]
     facts += ["never taken"] if vertex.dead else []
     lines += [" · ".join(fact for fact in facts if fact)] if any(facts) else []
-    lines += [vertex.value] if vertex.value else []
+    lines += wrapped(vertex.value, COLUMNS, LINES) if vertex.value else []
     parts = [f"label={_quoted(*lines)}", _SHAPES[vertex.kind]]
     if vertex.stage is not None:
         parts.append(f"color={_quoted(_COLOURS[vertex.stage])}")
@@ -80,7 +83,7 @@ def _vertex(graph: Graph, vertex: Vertex) -> str:
         parts.append(f"color={_quoted(_ERROR)}, penwidth=2")
     if vertex.taken:
         parts.append(f"color={_quoted(_PATH)}, penwidth=3")
-    tooltip = [vertex.condition] if vertex.condition else []
+    tooltip = wrapped(vertex.condition, 100, 40) if vertex.condition else []
     tooltip += [f"{place.rule} ({place.file}:{place.line})" for place in vertex.places]
     if tooltip:
         parts.append(f"tooltip={_quoted(*tooltip)}")
@@ -88,7 +91,7 @@ def _vertex(graph: Graph, vertex: Vertex) -> str:
 
 
 def _edge(edge: Edge) -> str:
-    parts = [f"label={_quoted(edge.label)}"]
+    parts = [f"label={_quoted(label_text(edge))}"]
     if edge.answer == "no":
         parts.append("style=dashed")
     if edge.taken:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from routec.cli.checking import Effort, check_one, report
-from routec.cli.graph.build import RuleKey
 from routec.cli.graph.model import Finding, Place
+from routec.cli.graph.rules import RuleKey
 from routec.cli.selection import Selection
 from routec.compiler.policy import Policy
 from routec.dsl import ast
@@ -41,8 +41,7 @@ def marked_findings(name: str, data: bytes) -> list[tuple[Finding, Sequence[Rule
     blocks = list(_blocks(policy))
     known = {(kind, name) for kind, name, _ in _rules(policy)}
     return [
-        (_finding(found), _named(found, blocks, known))
-        for found in report([one], wanted).findings
+        (_finding(found), _named(found, blocks, known)) for found in report([one], wanted).findings
     ]
 
 

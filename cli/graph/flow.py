@@ -1,8 +1,8 @@
 """How a question is answered, step by step, whether by a diagram or by a list of rules.
 
-A step is a key: ``("vertex", i)`` of the plan's diagram, ``("rule", i)`` and ``("does", i)`` for the
-condition and the effect of row i of a list, and ``("none", i)`` where it has no effect; beyond the
-last row that is where no rule holds.
+A step is a key: ``("vertex", i)`` of the plan's diagram, ``("rule", i)`` and ``("does", i)`` for
+the condition and the effect of row i of a list, and ``("none", i)`` where it has no effect; beyond
+the last row that is where no rule holds.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from typing import Any
 
-from routec.cli.graph.model import STAGES, Finding, Graph, Replay, Rule, Stage, Vertex
+from routec.cli.graph.cards import card_data
+from routec.cli.graph.markup import escape
+from routec.cli.graph.model import STAGES, Finding, Graph, Replay, Rule, Stage
 from routec.cli.graph.picture import picture
-from routec.cli.graph.svg import asset, body, escape, pips, style_sheet
+from routec.cli.graph.svg import asset, body, style_sheet
+from routec.cli.graph.vertices import pips
 from routec.cli.graph.words import share_text
-from routec.cli.text import visible
 
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath "
@@ -69,7 +69,7 @@ def html(graph: Graph) -> str:
         f'<g id="view">\n{body(graph, drawn, titles=False)}</g></svg>\n'
         '<div id="card" role="status" hidden></div>\n'
         f"{_zoom()}</section>\n{_side(graph)}</main>\n"
-        f'<script type="application/json" id="data">{_data(graph)}</script>\n'
+        f'<script type="application/json" id="data">{card_data(graph)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
@@ -107,13 +107,13 @@ def _zoom() -> str:
         f"{sign}</button>"
         for name, title, sign in buttons
     )
-    return f'<div id="zoom" role="toolbar" aria-label="zoom">{shown}<output id="scale"></output></div>'
+    return (
+        f'<div id="zoom" role="toolbar" aria-label="zoom">{shown}<output id="scale"></output></div>'
+    )
 
 
 def _summary(graph: Graph) -> str:
-    counts = [
-        f"{cluster.title}: {len(cluster.vertices)} vertices" for cluster in graph.clusters
-    ]
+    counts = [f"{cluster.title}: {len(cluster.vertices)} vertices" for cluster in graph.clusters]
     return f"Decisions of policy {graph.name}. " + ", ".join(counts)
 
 
@@ -153,7 +153,7 @@ def _replay(replay: Replay) -> str:
         for value in replay.values
     )
     parts = [
-        f'<blockquote>{escape(replay.text) or "no text"}</blockquote>'
+        f"<blockquote>{escape(replay.text) or 'no text'}</blockquote>"
         f'<p class="outcome">{escape(replay.outcome)}</p><dl>{facts}</dl>'
     ]
     if values:
@@ -166,7 +166,7 @@ def _replay(replay: Replay) -> str:
     if replay.unfinished:
         parts.append(
             '<p class="soft">Not followed to the end, for want of a value: '
-            f'{", ".join(replay.unfinished)}</p>'
+            f"{', '.join(replay.unfinished)}</p>"
         )
     return "".join(parts)
 
@@ -190,7 +190,7 @@ def _rules(graph: Graph) -> str:
         rules = [rule for rule in graph.rules if rule.kind == kind]
         if rules:
             rows = "".join(_rule(graph, rule) for rule in rules)
-            parts.append(f"<h3>{title}</h3><ol>{rows}</ol>")
+            parts.append(f"<section><h3>{title}</h3><ol>{rows}</ol></section>")
     return "".join(parts)
 
 
@@ -232,8 +232,9 @@ def _legend(graph: Graph) -> str:
         if kind in kinds
     )
     keys = (
-        "<p><kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom and fit · drag to move · arrows go from box "
-        "to box · <kbd>Enter</kbd> keeps a card open · <kbd>/</kbd> find · <kbd>Esc</kbd> back</p>"
+        "<p><kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom and fit · drag to move · arrows go from "
+        "box to box · <kbd>Enter</kbd> keeps a card open · "
+        "<kbd>/</kbd> find · <kbd>Esc</kbd> back</p>"
     )
     return (
         f"<h3>What a condition may cost</h3><ul>{stages}</ul><h3>Boxes</h3><ul>{shapes}</ul>{keys}"
@@ -248,61 +249,3 @@ def _sample(kind: str) -> str:
     if kind == "category":
         shape += '<path class="shape" d="M5 2V20M35 2V20"/>'
     return shape
-
-
-# --- what the cards say -------------------------------------------------------------
-
-
-def _data(graph: Graph) -> str:
-    vertices = {
-        vertex.id: _card(graph, cluster.title, vertex)
-        for cluster in graph.clusters
-        for vertex in cluster.vertices
-    }
-    text = json.dumps({"vertices": vertices}, ensure_ascii=True, separators=(",", ":"))
-    # Inside a script element only these could end it, or begin a comment.
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _card(graph: Graph, cluster: str, vertex: Vertex) -> dict[str, Any]:
-    card: dict[str, Any] = {
-        "kind": _CARD_KINDS[vertex.kind],
-        "in": cluster,
-        "title": vertex.title,
-        "text": vertex.text if vertex.text != vertex.condition else "",
-        "condition": vertex.condition,
-        "reads": [[read.name, read.stage] for read in vertex.reads],
-        "places": [[place.rule, f"{place.file}:{place.line}"] for place in vertex.places],
-        "more": vertex.unplaced,
-        "share": None if vertex.share is None else share_text(vertex.share),
-        "findings": [
-            [at, graph.findings[at].code, graph.findings[at].message, graph.findings[at].severity]
-            for at in vertex.findings
-        ],
-        "dead": vertex.dead,
-        "value": vertex.value,
-    }
-    return {key: _visible(value) for key, value in card.items() if value not in (None, "", [], 0)}
-
-
-_CARD_KINDS = {
-    "test": "test",
-    "switch": "switch on a value",
-    "bisect": "division of a number",
-    "rule": "rule",
-    "act": "guard",
-    "reject": "rejecting guard",
-    "category": "category",
-    "route": "route",
-    "none": "end",
-    "more": "not drawn",
-}
-
-
-def _visible(value: Any) -> Any:
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, list):
-        return [_visible(part) for part in value]
-    return value
-

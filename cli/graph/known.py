@@ -146,8 +146,10 @@ def _answer(name: str, signals: Mapping[str, Any]) -> Any:
     given = signals.get(name)
     if given is not None and hasattr(given, "scores"):
         return Scores(given.label, _Partial(given.scores))
+    # A label that was never read is not known either; its readers take `None` for that.
+    label: Any = given
     prefix = f"{name}."
     scores = {key[len(prefix) :]: v for key, v in signals.items() if key.startswith(prefix)}
-    if given is None and not scores:
+    if label is None and not scores:
         return None
-    return Scores(given, _Partial(scores))
+    return Scores(label, _Partial(scores))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routec.cli.graph.boxes import label_text, wrapped
+from routec.cli.graph.dot import COLUMNS, LINES
 from routec.cli.graph.model import Cluster, Edge, Graph, Vertex
 from routec.cli.graph.words import share_text
 from routec.cli.text import visible
@@ -46,7 +48,7 @@ def mermaid(graph: Graph) -> str:
     for cluster in graph.clusters:
         for vertex in cluster.vertices:
             for name in _classes(graph, vertex):
-                classes.setdefault(name, []).append(vertex.id)
+                classes.setdefault(name, []).append(_name(vertex.id))
     lines += [style for style in _STYLES if style.split()[1] in classes]
     lines += [f"  class {','.join(ids)} {name}" for name, ids in sorted(classes.items())]
     return "\n".join(lines) + "\n"
@@ -56,14 +58,15 @@ def _cluster(graph: Graph, cluster: Cluster) -> Iterator[str]:
     yield f'  subgraph {cluster.question}_["{_text(cluster.title)}"]'
     for vertex in cluster.vertices:
         before, after = _SHAPES[vertex.kind]
-        yield f'    {vertex.id}{before}"{_label(graph, vertex)}"{after}'
+        yield f'    {_name(vertex.id)}{before}"{_label(graph, vertex)}"{after}'
     for edge in cluster.edges:
         yield f"    {_edge(edge)}"
     yield "  end"
 
 
 def _label(graph: Graph, vertex: Vertex) -> str:
-    lines = [vertex.title, vertex.text, vertex.value or ""]
+    texts = (vertex.title, vertex.text, vertex.value or "")
+    lines = [line for text in texts for line in wrapped(text, COLUMNS, LINES)]
     facts = [vertex.stage or "", "" if vertex.share is None else share_text(vertex.share)]
     facts += [graph.findings[at].code for at in vertex.findings]
     facts += ["never taken"] if vertex.dead else []
@@ -73,8 +76,8 @@ def _label(graph: Graph, vertex: Vertex) -> str:
 
 def _edge(edge: Edge) -> str:
     arrow = "==>" if edge.taken else "-.->" if edge.answer == "no" else "-->"
-    label = f'|"{_text(edge.label)}"|' if edge.label else ""
-    return f"{edge.source} {arrow}{label} {edge.target}"
+    label = f'|"{_text(label_text(edge))}"|' if edge.label else ""
+    return f"{_name(edge.source)} {arrow}{label} {_name(edge.target)}"
 
 
 def _classes(graph: Graph, vertex: Vertex) -> Iterator[str]:
@@ -84,6 +87,10 @@ def _classes(graph: Graph, vertex: Vertex) -> Iterator[str]:
         yield "dead"
     if vertex.taken:
         yield "taken"
+
+
+def _name(id: str) -> str:
+    return id.replace("-", "_")
 
 
 def _text(text: str) -> str:

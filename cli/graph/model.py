@@ -164,7 +164,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a replayed request read: its name, its value, and ``field``, ``given`` or ``computed``."""
+    """What a replayed request read: name, value, and ``request``, ``given`` or ``computed``."""
 
     name: str
     value: str

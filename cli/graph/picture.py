@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def picture(graph: Graph) -> Picture:
     parts = [_part(cluster) for cluster in graph.clusters]
     corners = _arranged([part.size for part in parts])
     panels = tuple(_moved(part, corner) for part, corner in zip(parts, corners, strict=True))
-    arrows = tuple(_arrow(a, b) for a, b in zip(panels, panels[1:], strict=False))
+    arrows = tuple(_arrow(a, b) for a, b in itertools.pairwise(panels))
     size = Size(
         max(panel.corner.x + panel.size.width for panel in panels),
         max(panel.corner.y + panel.size.height for panel in panels),
@@ -88,7 +89,7 @@ def _part(cluster: Cluster) -> Panel:
     apart = None
     if cluster.apart:
         apart = Point(PAD, y + APART_HEAD)
-        y = _shelved(cluster.apart, boxes, centres, y + APART_HEAD + 16.0, inner)
+        y = _shelved(cluster.apart, boxes, centres, y + APART_HEAD + 24.0, inner)
     return Panel(
         cluster,
         Point(0.0, 0.0),
@@ -113,9 +114,7 @@ def _layout(cluster: Cluster, boxes: Mapping[str, Box]) -> Layout:
     ]
     if not cluster.rows:
         return layered(sizes, links)
-    rungs = [
-        Rung(index[row[0]], index[row[1]] if len(row) > 1 else None) for row in cluster.rows
-    ]
+    rungs = [Rung(index[row[0]], index[row[1]] if len(row) > 1 else None) for row in cluster.rows]
     return ladder(sizes, rungs, links)
 
 
@@ -144,11 +143,9 @@ def _arranged(sizes: Sequence[Size]) -> list[Point]:
     if len(sizes) > 1:
         options.append(_column(sizes))
     if len(sizes) == 3:
-        first, second, third = sizes
+        first, second, _third = sizes
         left = max(first.width, second.width)
-        options.append(
-            [Point(0.0, 0.0), Point(0.0, first.height + GAP), Point(left + GAP, 0.0)]
-        )
+        options.append([Point(0.0, 0.0), Point(0.0, first.height + GAP), Point(left + GAP, 0.0)])
 
     def scale(corners: Sequence[Point]) -> float:
         wide = max(c.x + s.width for c, s in zip(corners, sizes, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ def expected_shares(
         for flow in flows:
             trail = follower.trail(flow, values).steps
             steps.update((flow.question, key) for key in trail)
-            ways.update((flow.question, a, b) for a, b in zip(trail, trail[1:], strict=False))
+            ways.update((flow.question, a, b) for a, b in itertools.pairwise(trail))
             if follower.rejecting(flow, trail[-1]):
                 break
     return Shares(rows.count, bool(profile and profile.rows), steps, ways)

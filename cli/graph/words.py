@@ -81,7 +81,9 @@ def share_text(share: float) -> str:
         return "<0.1%"
     if 99.9 < percent < 100:
         return ">99.9%"
-    return f"{percent:.1f}%" if percent % 1 and (percent < 10 or percent > 99) else f"{percent:.0f}%"
+    return (
+        f"{percent:.1f}%" if percent % 1 and (percent < 10 or percent > 99) else f"{percent:.0f}%"
+    )
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@
   const edges = Array.from(drawing.querySelectorAll(".edge"));
   const byId = new Map(boxes.map((box) => [box.id, box]));
   const whole = { width: +drawing.dataset.width, height: +drawing.dataset.height };
-  const LEAST = 0.03, MOST = 6, MARGIN = 28;
+  const LEAST = 0.03, MOST = 6, MARGIN = 24, BELOW = 80;
   let scale = 1, x = 0, y = 0, kept = null, shown = null;
 
   // --- zoom and pan ---------------------------------------------------------
@@ -33,13 +33,14 @@
   }
 
   function fit(readable) {
-    const width = stage.clientWidth - 2 * MARGIN, height = stage.clientHeight - 2 * MARGIN;
+    const width = stage.clientWidth - 2 * MARGIN;
+    const height = stage.clientHeight - MARGIN - BELOW;
     scale = Math.min(width / whole.width, height / whole.height, 1.25);
     scale = Math.max(scale, LEAST);
     // At first what is too large to be read is shown from its beginning instead.
-    if (readable && scale < 0.45) scale = Math.max(scale, Math.min(0.7, width / whole.width), 0.45);
+    if (readable && scale < 0.4) scale = Math.max(0.4, Math.min(0.7, width / whole.width));
     x = Math.max(MARGIN, (stage.clientWidth - whole.width * scale) / 2);
-    y = Math.max(MARGIN, (stage.clientHeight - whole.height * scale) / 2);
+    y = Math.max(MARGIN, (height + 2 * MARGIN - whole.height * scale) / 2);
     apply();
   }
 
@@ -121,8 +122,8 @@
   function fill(about) {
     card.replaceChildren();
     add(card, "h2", about.title);
-    add(card, "p", [about.kind, about.in, about.share && `${about.share} of requests`].filter(Boolean).join(" · "), "what");
-    if (about.dead) add(card, "p", "No request comes here.", "error");
+    add(card, "p", [about.kind, about.in, about.share].filter(Boolean).join(" · "), "what");
+    if (about.dead) add(card, "p", about.dead, "error");
     if (about.value) add(card, "p", about.value, "value");
     if (about.text) add(card, "p", about.text);
     if (about.condition) add(card, "pre", about.condition);
@@ -279,6 +280,9 @@
       const miss = Boolean(wanted) && !rule.dataset.words.includes(wanted);
       rule.classList.toggle("miss", miss);
       if (!miss) listed += 1;
+    }
+    for (const group of document.querySelectorAll("#rules section")) {
+      group.hidden = !group.querySelector(".rule:not(.miss)");
     }
     found.textContent = wanted ? (hits.length ? `${hits.length} found` : listed ? `${listed} in list` : "none") : "";
     turn = -1;

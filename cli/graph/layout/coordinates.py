@@ -7,6 +7,7 @@ by longest paths in the graph of who stands beside whom.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from routec.cli.graph.layout.crossings import Order
@@ -52,7 +53,7 @@ def _conflicts(chains: Chains, order: Order) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     position = {place: at for layer in order for at, place in enumerate(layer)}
     inner = [at >= chains.boxes for at in range(len(chains.sizes))]
-    for upper, lower in zip(order, order[1:], strict=False):
+    for upper, lower in itertools.pairwise(order):
         begin = scanned = 0
         for at, place in enumerate(lower):
             ends = chains.above[place]
@@ -95,7 +96,7 @@ def _compact(layers: Order, root: list[int], apart: object) -> list[float]:
     before: dict[int, dict[int, float]] = {}
     blocks = dict.fromkeys(root[place] for layer in layers for place in layer)
     for layer in layers:
-        for left, right in zip(layer, layer[1:], strict=False):
+        for left, right in itertools.pairwise(layer):
             a, b = root[left], root[right]
             room = max(after.get(a, {}).get(b, 0.0), apart(left, right))
             after.setdefault(a, {})[b] = room

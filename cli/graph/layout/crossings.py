@@ -6,6 +6,7 @@ heuristic), then neighbours are exchanged where that helps; the best order seen 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from routec.cli.graph.layout.layers import Chains
@@ -41,7 +42,7 @@ def crossings(chains: Chains, order: Order) -> int:
     position = _positions(chains, order)
     return sum(
         _between([sorted(position[w] for w in chains.below[v]) for v in layer], len(lower))
-        for layer, lower in zip(order, order[1:], strict=False)
+        for layer, lower in itertools.pairwise(order)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from routec.cli.graph.layout.coordinates import centres
@@ -9,10 +10,13 @@ from routec.cli.graph.layout.crossings import Order, ordered
 from routec.cli.graph.layout.geometry import Layout, Link, Point, Size, enclosing, spread
 from routec.cli.graph.layout.layers import Chains, chains
 
-GAP = 26.0
+GAP = 20.0
 LINE_GAP = 12.0
-LAYER_GAP = 15.0
+LAYER_GAP = 12.0
 """Between a layer of boxes and the layer of labels below it, and on to the next boxes."""
+_SLOPE = 0.07
+_STEEPEST = 26.0
+"""A layer's gap grows with how far the links in it go aside, up to so much more."""
 _PORT = 26.0
 _PORTS = 0.62
 """Share of a box's side that ports take."""
@@ -33,12 +37,12 @@ def layered(boxes: Sequence[Size], links: Sequence[Link]) -> Layout:
     places = chains(boxes, links)
     order = ordered(places)
     xs = centres(places, order, GAP, LINE_GAP)
-    tops, bottoms = _rows(places, order)
+    leaving, entering = _ports(places, xs)
+    tops, bottoms = _rows(places, order, _aside(places, xs))
     left, right = enclosing(
         [(x - s.width / 2, x + s.width / 2) for x, s in zip(xs, places.sizes, strict=True)]
     )
     xs = [x - left for x in xs]
-    leaving, entering = _ports(places, xs)
 
     def y(place: int) -> float:
         at = places.layer[place]
@@ -70,13 +74,25 @@ def layered(boxes: Sequence[Size], links: Sequence[Link]) -> Layout:
     )
 
 
-def _rows(places: Chains, order: Order) -> tuple[list[float], list[float]]:
-    tops, bottoms, y = [], [], 0.0
-    for layer in order:
+def _aside(places: Chains, xs: Sequence[float]) -> list[float]:
+    """For each layer how far a link goes aside at most on its way to the next layer."""
+    far = [0.0] * (max(places.layer) + 1)
+    for run in places.chains:
+        for upper, lower in itertools.pairwise(run):
+            layer = places.layer[upper]
+            far[layer] = max(far[layer], abs(xs[upper] - xs[lower]))
+    return far
+
+
+def _rows(places: Chains, order: Order, aside: Sequence[float]) -> tuple[list[float], list[float]]:
+    tops: list[float] = []
+    bottoms: list[float] = []
+    y = 0.0
+    for layer, far in zip(order, aside, strict=True):
         height = max((places.sizes[place].height for place in layer), default=0.0)
         tops.append(y)
         bottoms.append(y + height)
-        y += height + LAYER_GAP
+        y += height + LAYER_GAP + min(far * _SLOPE, _STEEPEST)
     return tops, bottoms
 
 

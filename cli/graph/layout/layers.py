@@ -7,6 +7,7 @@ Koutsofios, North and Vo, 1993.)
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def chains(boxes: Sequence[Size], links: Sequence[Link]) -> Chains:
             below.append([])
             run.append(place)
         run.append(link.target)
-        for upper, lower in zip(run, run[1:], strict=False):
+        for upper, lower in itertools.pairwise(run):
             below[upper].append(lower)
             above[lower].append(upper)
         runs.append(tuple(run))
