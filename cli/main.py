@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "find what is wrong with policies",
     "test": "run the `test` blocks of policies",
     "explain": "decide one request and say why",
+    "graph": "draw what a policy decides, and replay a request through it",
     "diff": "prove what changes when one policy replaces another",
     "compile": "write a policy's program",
     "lock": "write the vectors of a policy's examples, for `check`",
