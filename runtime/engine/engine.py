@@ -18,8 +18,8 @@ from operator import attrgetter
 from time import perf_counter
 from typing import Any
 
-from routec.compiler.program import Program, ProgramError, digest
-from routec.runtime.engine.ask import cases_of, categories_of, guards_of, routes_of
+from routec.compiler.program import Plan, Program, ProgramError, digest
+from routec.runtime.engine.ask import Questions, planned, unplanned
 from routec.runtime.engine.caching import CacheDesk
 from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import STAGES, Conditions
@@ -96,10 +96,10 @@ class Engine:
         )
         self._models = {model.name: model for model in program.models}
         code = Code(program, self._conditions.signals, self._conditions.turn)
-        self._guards = guards_of(program, self._conditions, code, generated)
-        self._route = routes_of(program, self._conditions, code, generated)
-        self._categories = categories_of(program, self._conditions, code, generated)
-        self._cases = cases_of(program, self._conditions, code, generated)
+        self._unplanned = unplanned(program, self._conditions, code, generated)
+        self._planned = self._unplanned
+        if program.plan != Plan(order=program.plan.order):
+            self._planned = planned(program, self._conditions, code, generated)
         names = {category.name: at for at, category in enumerate(program.categories)}
         self._forced = tuple(
             names[route.category] if route.category is not None else -1 for route in program.routes
@@ -197,10 +197,10 @@ class Engine:
 
         ``None`` if it takes more than that: the cache, masking, or choosing among models.
         """
-        attributes = request.attributes
+        attributes, questions = request.attributes, self._unplanned
         try:
-            bits = self._guards.fast(values, attributes) if self.program.guards else 0
-            route = self._route.fast(values, attributes)
+            bits = questions.guards.fast(values, attributes) if self.program.guards else 0
+            route = questions.route.fast(values, attributes)
         except NotKnown:
             return None
         if self._caches and self.program.routes[route].cache != "off":
@@ -227,11 +227,12 @@ class Engine:
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
         """Go on until decided (``None``) or until a signal is needed (its stage and index)."""
+        questions = self._unplanned if run.pins else self._planned
         guarded = run.guarded
         if guarded is None and self._unguarded is not None:
             guarded = run.guarded = self._unguarded
         elif guarded is None:
-            bits = self._guards.ask(run)
+            bits = questions.guards.ask(run)
             if bits <= NEED:
                 return self._need(NEED - bits)
             guarded = self._templates.guarded(bits)
@@ -243,10 +244,7 @@ class Engine:
             return None
         need = -1
         if run.route == UNSETTLED:
-            try:
-                route = self._route.fast(run.values, run.attributes)
-            except NotKnown:
-                route = self._route.careful(run)
+            route = questions.route.ask(run)
             if route <= NEED:
                 need = NEED - route
             else:
@@ -254,7 +252,7 @@ class Engine:
         if run.category == UNSETTLED and not self._caches:
             run.category = -1
         elif run.category == UNSETTLED:
-            other = self._settle_category(run)
+            other = self._settle_category(run, questions)
             if other >= 0:
                 if need < 0 or self._conditions.turn[other] < self._conditions.turn[need]:
                     need = other
@@ -272,16 +270,16 @@ class Engine:
     def _need(self, signal: int) -> tuple[int, int]:
         return (self._conditions.rank[signal], signal)
 
-    def _settle_category(self, run: Run) -> int:
+    def _settle_category(self, run: Run, questions: Questions) -> int:
         """Settle the category if that can be done; the signal that it needs, or -1."""
         if run.route != UNSETTLED:
             route = self.program.routes[run.route]
             if route.cache != "auto":
                 run.category = self._forced[run.route]
                 return -1
-            question = self._categories
-        elif self._cases is not None and self._desk is not None:
-            question = self._cases
+            question = questions.categories
+        elif questions.cases is not None and self._desk is not None:
+            question = questions.cases
         else:
             return -1
         category = question.ask(run)

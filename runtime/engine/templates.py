@@ -128,7 +128,6 @@ class Templates:
         self._guarded: dict[int, Guarded] = {}
         self._endings: dict[tuple[int, int, int], Ending] = {}
         self._contexts = {m.name: m.context is not None for m in program.models}
-        self._routes = program.plan.routes or range(len(program.routes))
         read = {v.name: at for at, v in enumerate(program.variables) if v.source == "signal"}
         derived = {s.name for s in program.signals if s.stage == "derived"}
         self._plain = tuple(
@@ -183,7 +182,7 @@ class Templates:
         name = program.categories[category].name if category >= 0 else None
         path = [*guarded.path]
         if chosen is not None:
-            path += [program.routes[at].when for at in self._routes if at <= route]
+            path += [each.when for each in program.routes[: route + 1]]
         asked = chosen is None or chosen.cache == "auto"
         if asked and guarded.reject is None:
             last = category if category >= 0 else len(program.categories)

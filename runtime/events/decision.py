@@ -178,6 +178,6 @@ class Decision(msgspec.Struct, frozen=True):
         for name, thresholds in self.thresholds.items():
             value = self.signals.get(name)
             if isinstance(value, int | float):
-                away = [value - threshold for threshold in thresholds]
-                found[name] = round(min(away, key=abs), 12)
+                nearest = min(thresholds, key=lambda threshold: abs(value - threshold))
+                found[name] = round(value - nearest, 12)
         return found

@@ -417,6 +417,7 @@ class Setting:
         self.world = world
         self.program = program
         self.requests = requests
+        self.cached = cached
         self.order = Order()
         self.engine = Engine(program, world.services(cache=cache), self.order)
         self.oracle = Oracle(made, program, world, cache)
