@@ -89,6 +89,7 @@ async def _work(deployment: Deployment, config: Config) -> None:
             "bootstrap": config.kafka.bootstrap,
             "group": config.kafka.group,
             "topic": config.topics.requests,
+            "delivery": config.runtime.delivery,
         },
     )
     _watch_parent(worker)
@@ -107,10 +108,13 @@ async def _work(deployment: Deployment, config: Config) -> None:
 
 async def _work_embedded(deployment: Deployment) -> None:
     async with embedded_broker(topic_names(deployment.config)) as broker:
-        print(f"embedded broker at {broker.bootstrap}; nothing is kept", file=sys.stderr)
-        await _work(
-            deployment, with_bootstrap(deployment.config, broker.bootstrap, broker.fetch_max_wait)
+        print(
+            f"embedded broker at {broker.bootstrap}; nothing is kept, delivery is at least once",
+            file=sys.stderr,
         )
+        config = with_bootstrap(deployment.config, broker.bootstrap, broker.fetch_max_wait)
+        runtime = msgspec.structs.replace(config.runtime, delivery="at_least_once")
+        await _work(deployment, msgspec.structs.replace(config, runtime=runtime))
 
 
 def _watch_parent(worker: Worker) -> None:

@@ -78,6 +78,10 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Compression of what is produced."""
     session_timeout: Seconds = 10.0
     heartbeat_interval: Seconds = 3.0
+    rebalance_timeout: Seconds = 30.0
+    """How long a member may take to give up partitions; half of it is for finishing work."""
+    transaction_timeout: Seconds = 15.0
+    """After this long the brokers end a transaction whose worker has gone."""
     request_timeout: Seconds = 40.0
     connect_timeout: Seconds = 60.0
     """How long to keep trying to reach the cluster at start."""
@@ -101,19 +105,23 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker works."""
 
-    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """``exactly_once`` needs Apache Kafka; the embedded broker is at least once."""
     batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 500
     """Most events decided at once."""
     linger: SecondsOrZero = 0.0
     """How long a batch that is not full waits for more events."""
     max_event_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """Bytes of an event's value above which it becomes a dead letter."""
+    max_in_flight_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """Most events between fetch and commit, over all partitions of a worker."""
     max_in_flight_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
-    """Bytes fetched ahead from each broker (one larger record is still fetched alone)."""
+    """Bytes between fetch and commit above which nothing more is taken, and bytes that the client
+    fetches ahead of that (one larger record still passes alone)."""
     max_dead_letter_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
     """Largest request to the broker, so largest dead letter; topics need as much."""
     commit_interval: SecondsOrZero = 0.1
-    """Least time between two commits of offsets; 0 commits after every batch."""
+    """At least once: time between two commits of offsets; 0 commits after every write."""
     decide_timeout: Seconds = 60.0
     """How long deciding one batch may take before the worker stops."""
     drain_timeout: Seconds = 30.0
@@ -401,13 +409,6 @@ def _build(values: dict[str, dict[str, Any]]) -> Config:
 
 
 def _check_together(config: Config) -> None:
-    if config.runtime.delivery == "exactly_once":
-        raise ConfigError(
-            "not-available",
-            "`exactly_once` delivery is not available yet",
-            'use `delivery = "at_least_once"`; a repeated decision carries the same `decision_id`',
-            "runtime.delivery",
-        )
     kafka = config.kafka
     if kafka.heartbeat_interval >= kafka.session_timeout:
         raise ConfigError(
@@ -415,6 +416,13 @@ def _check_together(config: Config) -> None:
             "`kafka.heartbeat_interval` must be shorter than `kafka.session_timeout`",
             "a third of the session timeout is usual",
             "kafka.heartbeat_interval",
+        )
+    if kafka.rebalance_timeout >= kafka.request_timeout:
+        raise ConfigError(
+            "invalid-value",
+            "`kafka.rebalance_timeout` must be shorter than `kafka.request_timeout`",
+            "a broker answers a member that joins only when all have joined",
+            "kafka.rebalance_timeout",
         )
     if kafka.security_protocol.startswith("SASL") and (
         kafka.sasl_username is None or kafka.sasl_password is None

@@ -65,7 +65,8 @@ async def run_demo(
             deployment.config,
             kafka=c.Kafka(bootstrap=broker.bootstrap, fetch_max_wait=broker.fetch_max_wait),
             topics=topics,
-            runtime=c.Runtime(),
+            # The embedded broker only answers transactions, it makes none.
+            runtime=c.Runtime(delivery="at_least_once"),
         )
         worker = deployment.worker(config)
         working = asyncio.create_task(worker.run(), name="routec-worker")

@@ -9,8 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import AuthenticationFailedError, KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    InvalidTransactionTimeout,
+    KafkaError,
+    ProducerClosed,
+    TransactionalIdAuthorizationFailed,
+)
 from aiokafka.helpers import create_ssl_context
 
 from routec.runtime.config import Config, Kafka
@@ -22,6 +28,11 @@ MAX_BATCH_BYTES = 512 * 1024
 """Bytes of one produced batch before compression: below every broker's default limit."""
 _MAX_BACKOFF = 5.0
 _LEAST_TRY = 3.0
+_PARTITION_BYTES = 1_048_576
+_LEAST_PARTITION_BYTES = 65_536
+_DAY = 86_400.0
+_SENDER_END = 1.0
+"""Seconds for each step of ending a producer that cannot be trusted."""
 
 
 class Client(Protocol):
@@ -81,43 +92,75 @@ def _ms(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def make_consumer(config: Config, *, group: bool) -> AIOKafkaConsumer:
+def make_consumer(config: Config, *, group: bool, partitions: int = 1) -> AIOKafkaConsumer:
     """A consumer, not yet started and without topics; offsets are committed by hand.
 
     Args:
         config: the configuration.
         group: whether it is a member of the configured group.
+        partitions: partitions of the topic, which share what may be fetched ahead.
     """
     kafka = config.kafka
     in_flight = config.runtime.max_in_flight_bytes
     membership: dict[str, Any] = {}
     if group:
         membership = {"group_id": kafka.group, "group_instance_id": kafka.instance_id}
+    each = max(_LEAST_PARTITION_BYTES, in_flight // max(1, partitions))
     return AIOKafkaConsumer(
         **common_options(kafka),
         **membership,
         enable_auto_commit=False,
-        auto_offset_reset=kafka.start if group else "latest",
+        # A group member seeks by itself; this is for positions that retention has overtaken,
+        # and then what is left is still to be decided.
+        auto_offset_reset="earliest" if group else "latest",
         session_timeout_ms=_ms(kafka.session_timeout),
         heartbeat_interval_ms=_ms(kafka.heartbeat_interval),
+        rebalance_timeout_ms=_ms(kafka.rebalance_timeout),
+        # A worker that waits for room is no dead one: `decide_timeout` tells those.
+        max_poll_interval_ms=_ms(_DAY),
         fetch_max_wait_ms=_ms(kafka.fetch_max_wait),
         fetch_max_bytes=in_flight,
-        max_partition_fetch_bytes=min(1_048_576, in_flight),
+        max_partition_fetch_bytes=min(_PARTITION_BYTES, in_flight, each),
         # Decisions about requests of an aborted transaction would be orphans.
         isolation_level="read_committed",
     )
 
 
-def make_producer(config: Config) -> AIOKafkaProducer:
-    """A producer, not yet started, that waits for all in-sync replicas."""
+def transactional_id(config: Config, partition: TopicPartition) -> str:
+    """The name that whoever decides a partition's requests produces under."""
+    return f"routec.{config.kafka.group}.{partition.topic}.{partition.partition}"
+
+
+def make_producer(config: Config, *, transactional: str | None = None) -> AIOKafkaProducer:
+    """A producer, not yet started, that waits for all in-sync replicas.
+
+    Args:
+        config: the configuration.
+        transactional: the transactional id; without one it makes no transactions.
+    """
     compression = config.kafka.compression
+    options: dict[str, Any] = {}
+    if transactional is not None:
+        options["transactional_id"] = transactional
+        options["transaction_timeout_ms"] = _ms(config.kafka.transaction_timeout)
     return AIOKafkaProducer(
         **common_options(config.kafka),
+        **options,
         acks="all",
         compression_type=None if compression == "none" else compression,
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=config.runtime.max_dead_letter_bytes,
         linger_ms=0,
+    )
+
+
+def transaction_forbidden(group: str) -> StreamError:
+    """Why the worker stops when it may make no transactions."""
+    return StreamError(
+        "transaction-forbidden",
+        f"Kafka forbids transactions under names that begin with `routec.{group}.`",
+        f"grant WRITE on the transactional ids with the prefix `routec.{group}.` to this "
+        'client, or use `delivery = "at_least_once"`',
     )
 
 
@@ -151,6 +194,16 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
                 f"Kafka at `{kafka.bootstrap}` refuses the credentials: {error}",
                 "check `kafka.sasl_username`, `kafka.sasl_mechanism` and the password",
             ) from error
+        except TransactionalIdAuthorizationFailed as error:
+            await close(client)
+            raise transaction_forbidden(kafka.group) from error
+        except InvalidTransactionTimeout as error:
+            await close(client)
+            raise StreamError(
+                "transaction-timeout-refused",
+                f"Kafka refuses a transaction timeout of {kafka.transaction_timeout:g} s",
+                "lower `kafka.transaction_timeout` below the brokers' `transaction.max.timeout.ms`",
+            ) from error
         except (KafkaError, OSError, TimeoutError) as error:
             await close(client)
             if time.monotonic() + backoff >= deadline:
@@ -180,3 +233,34 @@ async def close(client: Client, seconds: float = 3.0) -> bool:
         log.warning("a kafka client did not stop in order", extra={"error": repr(error)})
         return False
     return True
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """End a producer at once, in bounded time; what it still holds is never sent.
+
+    No public way ends it without sending what it holds, which is what hangs here.
+    """
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+        # With brokers that answer, it ends now; else when its connections are closed.
+        await asyncio.wait([sender], timeout=_SENDER_END)
+    try:
+        async with asyncio.timeout(_SENDER_END):
+            await producer.client.close()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("a producer did not disconnect in order", extra={"error": repr(error)})
+    if sender is not None and not sender.done():
+        sender.cancel()
+        await asyncio.wait([sender], timeout=_SENDER_END)
+    held = producer._message_accumulator
+    batches = [*held._pending_batches, *(one for many in held._batches.values() for one in many)]
+    held.fail_all(ProducerClosed())
+    # Nobody waits for these any more; they must not be reported as forgotten.
+    forgotten = [batch._drain_waiter for batch in batches]
+    if producer._txn_manager is not None:
+        forgotten.append(producer._txn_manager._transaction_waiter)
+    for one in forgotten:
+        if one is not None and one.done() and not one.cancelled():
+            one.exception()
+    producer._closed = True

@@ -13,8 +13,28 @@ class Observer(Protocol):
     def batch(self, events: int, seconds: float) -> None:
         """A batch was decided."""
 
+    def committed(self, events: int, seconds: float) -> None:
+        """The outcomes of so many events of a partition were committed (at least once:
+        acknowledged), which took so long."""
+
     def dead_letter(self, code: str, count: int) -> None:
-        """Dead letters were written and acknowledged."""
+        """Dead letters were committed (at least once: acknowledged)."""
+
+    def fenced(self) -> None:
+        """Another producer has taken a partition's name."""
+
+    def rebuilt(self, reason: str) -> None:
+        """A partition's producer is thrown away and built anew; the reason is ``fenced``,
+        ``refused`` or ``error``."""
+
+    def rebalanced(self, seconds: float) -> None:
+        """Partitions were given up, which took so long."""
+
+    def in_flight(self, events: int, bytes: int) -> None:
+        """So much is between its fetch and its commit."""
+
+    def paused(self, partitions: int) -> None:
+        """So many partitions wait until there is room."""
 
     def lag(self, topic: str, partition: int, events: int) -> None:
         """So many events of a partition are not yet taken."""
@@ -32,7 +52,25 @@ class Silent:
     def batch(self, events: int, seconds: float) -> None:
         """Ignored."""
 
+    def committed(self, events: int, seconds: float) -> None:
+        """Ignored."""
+
     def dead_letter(self, code: str, count: int) -> None:
+        """Ignored."""
+
+    def fenced(self) -> None:
+        """Ignored."""
+
+    def rebuilt(self, reason: str) -> None:
+        """Ignored."""
+
+    def rebalanced(self, seconds: float) -> None:
+        """Ignored."""
+
+    def in_flight(self, events: int, bytes: int) -> None:
+        """Ignored."""
+
+    def paused(self, partitions: int) -> None:
         """Ignored."""
 
     def lag(self, topic: str, partition: int, events: int) -> None:
@@ -45,8 +83,8 @@ class Silent:
         """Ignored."""
 
 
-class Observed:
-    """An observer that keeps metrics and the health condition `GROUP`.
+class Observed(Silent):
+    """An observer that keeps the metrics there are and the health condition `GROUP`.
 
     Args:
         metrics: the metrics.
@@ -54,11 +92,24 @@ class Observed:
     """
 
     def __init__(self, metrics: Metrics, health: Health) -> None:
+        self._metrics = metrics
         self._health = health
-        self.batch = metrics.batch
-        self.dead_letter = metrics.dead_letter
-        self.lag = metrics.lag
-        self.released = metrics.released
+
+    def batch(self, events: int, seconds: float) -> None:
+        """Count it."""
+        self._metrics.batch(events, seconds)
+
+    def dead_letter(self, code: str, count: int) -> None:
+        """Count them."""
+        self._metrics.dead_letter(code, count)
+
+    def lag(self, topic: str, partition: int, events: int) -> None:
+        """Show it."""
+        self._metrics.lag(topic, partition, events)
+
+    def released(self, topic: str, partition: int) -> None:
+        """Show it no longer."""
+        self._metrics.released(topic, partition)
 
     def ready(self, holds: bool) -> None:
         """Set the health condition."""

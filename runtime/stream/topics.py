@@ -86,6 +86,21 @@ def check_partitions(partitions: Partitions, topics: Topics) -> None:
         )
 
 
+def check_partition(partition: int, partitions: Partitions, topics: Topics) -> None:
+    """Refuse a partition that the requests topic got after the worker had started.
+
+    Raises:
+        StreamError: the decisions topic has no such partition.
+    """
+    if partition >= partitions.decisions:
+        raise StreamError(
+            "too-few-partitions",
+            f"`{topics.requests}` has grown a partition {partition} that "
+            f"`{topics.decisions}` does not have",
+            f"give `{topics.decisions}` as many partitions, then start again",
+        )
+
+
 class _Admin:
     """The admin client under the names of the other clients."""
 

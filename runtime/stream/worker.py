@@ -1,32 +1,41 @@
-"""The Kafka worker: requests in, decisions and dead letters out, at least once.
+"""The Kafka worker: requests in, decisions and dead letters out.
 
-A batch is taken, decided, written, acknowledged and only then committed. While
-one batch is being written the next is decided; no more than these two are in
-flight. Decisions of a partition are written in the order of its requests.
+Every partition that the group gives to a worker is a lane. The intake fills the lanes with records
+for as long as there is room; batches are made of what waits in them, taking turns, and decided
+one after the other; each lane commits its outcomes and its offset together, while the next batch
+is being decided. No transaction is open while something is decided.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from routec.runtime.config import Config
-from routec.runtime.records import Dead, Decider, Outcome
+from routec.runtime.records import Decider
+from routec.runtime.stream.acknowledged import AcknowledgedWriter, Offsets
+from routec.runtime.stream.budget import Budget
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
+from routec.runtime.stream.deadline import Deadline
 from routec.runtime.stream.errors import StreamError
-from routec.runtime.stream.intake import Batch, Intake
+from routec.runtime.stream.faults import Faults, NoFaults
+from routec.runtime.stream.group import Membership
+from routec.runtime.stream.intake import Intake
 from routec.runtime.stream.judge import Judge
-from routec.runtime.stream.letters import dead_letter_headers, decision_headers
+from routec.runtime.stream.lane import Counts, Lane
+from routec.runtime.stream.lease import Lease
 from routec.runtime.stream.observer import Observer, Silent
-from routec.runtime.stream.outbox import Entry, Outbox
+from routec.runtime.stream.outbox import Outbox
 from routec.runtime.stream.responses import ResponseTail
-from routec.runtime.stream.topics import Partitions, count_partitions
+from routec.runtime.stream.topics import Partitions, check_partition, count_partitions
+from routec.runtime.stream.transactions import TransactionalWriter
+from routec.runtime.stream.turns import Turns
+from routec.runtime.stream.unit import Writer
 
 log = logging.getLogger(__name__)
 
@@ -34,63 +43,70 @@ _CLOSE_FLOOR = 2.0
 """Seconds that closing a client gets even when the drain has used up its time."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """What a worker has done, in records.
-
-    Attributes:
-        taken: requests taken from Kafka.
-        decided: decisions acknowledged.
-        dead: dead letters acknowledged.
-        stale: outcomes dropped because their partition moved to another worker.
-    """
-
-    taken: int = 0
-    decided: int = 0
-    dead: int = 0
-    stale: int = 0
-
-
 class Worker:
-    """One member of the group.
+    """One member of the group; to be run once.
 
-    Delivery is at least once: after a crash or a rebalance some decisions are
-    written again, with the same `decision_id`.
+    With ``exactly_once`` delivery each request's decision or dead letter is committed together
+    with its offset: subscribers that read committed records see it once, whatever dies. With
+    ``at_least_once`` some decisions are written again after a failure, with the same
+    `decision_id`.
 
     Args:
         config: the configuration.
         decider: decides batches and learns from responses.
         observer: is told what happens.
+        faults: is asked at named points; for tests that hurt the worker there.
 
     Attributes:
         counts: what was done so far.
     """
 
-    def __init__(self, config: Config, decider: Decider, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        decider: Decider,
+        observer: Observer | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        limits = config.runtime
         self._config = config
         self._decider = decider
         self._observer = observer or Silent()
-        self._judge = Judge(decider, config.runtime)
+        self._faults = faults or NoFaults()
+        self._judge = Judge(decider, limits)
+        self._budget = Budget(limits.max_in_flight_events, limits.max_in_flight_bytes, self._wake)
         self._stop = asyncio.Event()
+        self._news = asyncio.Event()
+        self._work = asyncio.Event()
+        self._between_batches = asyncio.Event()
+        self._between_batches.set()
         self._task: asyncio.Task[None] | None = None
-        self._delivery: asyncio.Task[None] | None = None
-        self._in_group = False
-        self._writing = True
+        self._membership: Membership | None = None
+        self._intake: Intake | None = None
+        self._outbox: Outbox | None = None
+        self._offsets: Offsets | None = None
+        self._partitions = Partitions(0, 0, 0, 0)
+        self._troubled: set[TopicPartition | None] = set()
         self._ready = False
         self._aborted = False
         self.counts = Counts()
 
     @property
     def ready(self) -> bool:
-        """The worker is in its group and Kafka takes its records."""
+        """The worker is in its group, its lanes are open, and Kafka takes its records."""
         return self._ready
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """Events, and bytes of them, between their fetch and their commit."""
+        return self._budget.events, self._budget.bytes
 
     def stop(self) -> None:
         """Finish what is in flight, commit, leave the group; `run` then returns."""
         self._stop.set()
 
     def abort(self) -> None:
-        """Leave at once; what is not acknowledged and committed will be done again elsewhere."""
+        """Leave at once; what is not committed will be done again elsewhere."""
         self._stop.set()
         if self._task is not None and not self._aborted:
             self._aborted = True
@@ -105,167 +121,234 @@ class Worker:
         """
         self._task = asyncio.current_task()
         config = self._config
-        producer = await connect(lambda: make_producer(config), config)
-        outbox = Outbox(config, producer, self._set_writing)
         consumer = tail = None
         grace = _CLOSE_FLOOR
+        producer = await connect(lambda: make_producer(config), config)
         try:
-            partitions = await count_partitions(producer, config.topics)
+            self._partitions = partitions = await count_partitions(producer, config.topics)
             if partitions.responses:
                 tail = ResponseTail(config, self._decider, partitions.responses)
                 await tail.start()
-            consumer = await connect(lambda: make_consumer(config, group=True), config)
-            intake = Intake(
-                config, consumer, self._delivered, self._set_in_group, self._partition_released
+            consumer = await connect(
+                lambda: make_consumer(config, group=True, partitions=partitions.requests), config
             )
-            await self._work(intake, outbox, partitions)
-            deadline = time.monotonic() + config.runtime.drain_timeout
-            await self._drain(intake, deadline)
-            grace = max(_CLOSE_FLOOR, deadline - time.monotonic())
+            if config.runtime.delivery == "at_least_once":
+                self._offsets = Offsets(config, consumer)
+                self._outbox = Outbox(
+                    config, producer, lambda works: self._set_working(None, works)
+                )
+            else:
+                await close(producer, _CLOSE_FLOOR)
+            grace = await self._member(consumer)
         finally:
-            self._in_group = False
+            if self._membership is not None:
+                await self._membership.leave()
             self._tell_ready()
-            if self._delivery is not None and not self._delivery.done():
-                self._delivery.cancel()
-                await asyncio.wait([self._delivery], timeout=_CLOSE_FLOOR)
             if consumer is not None:
                 await close(consumer, grace)
             if tail is not None:
                 await tail.stop(_CLOSE_FLOOR)
-            await outbox.stop(_CLOSE_FLOOR)
-
-    async def _work(self, intake: Intake, outbox: Outbox, partitions: Partitions) -> None:
-        while not self._stop.is_set():
-            batch = await intake.take()
-            if batch is None:
-                if self._delivery is None or self._delivery.done():
-                    await self._delivered()
-                    await intake.commit_due()
-                continue
-            self.counts.taken += len(batch.records)
-            begun = time.perf_counter()
-            outcomes = await self._judge.outcomes(batch.records, batch.unreadable)
-            self._observer.batch(len(batch.records), time.perf_counter() - begun)
-            await self._delivered()
-            self._delivery = asyncio.create_task(
-                self._deliver(intake, outbox, partitions, batch, outcomes)
-            )
-
-    async def _delivered(self) -> None:
-        """Wait for what is being written, and learn of its failure."""
-        if self._delivery is not None:
-            await asyncio.shield(self._delivery)
-
-    async def _deliver(
-        self,
-        intake: Intake,
-        outbox: Outbox,
-        partitions: Partitions,
-        batch: Batch,
-        outcomes: list[Outcome],
-    ) -> None:
-        """Write a batch's outcomes, wait for the acknowledgements, then count it as done."""
-        if not batch.lease.active:
-            self.counts.stale += len(batch.records)
-            return
-        topics = self._config.topics
-        decisions: dict[int, list[Entry]] = {}
-        dead: list[tuple[Any, Dead]] = []
-        for consumed, outcome in zip(batch.records, outcomes, strict=True):
-            if isinstance(outcome, Dead):
-                dead.append((consumed, outcome))
+            if self._outbox is not None:
+                await self._outbox.stop(_CLOSE_FLOOR)
             else:
-                entries = decisions.get(consumed.partition)
-                if entries is None:
-                    entries = decisions[consumed.partition] = []
-                headers = decision_headers(consumed.headers, outcome)
-                entries.append((consumed, outcome.value, headers))
-        refused = await _together(
-            [
-                outbox.write(topics.decisions, partition, entries)
-                for partition, entries in decisions.items()
-            ]
-        )
-        dead.extend(refused)
-        if dead:
-            await self._bury(outbox, partitions, dead)
-        self.counts.decided += len(batch.records) - len(dead)
-        batch.lease.acked.update(batch.ends)
-        for partition in batch.ends:
-            if (events := intake.lag(partition)) is not None:
-                self._observer.lag(partition.topic, partition.partition, events)
-        if batch.lease.active:
-            await intake.commit_due()
+                await close(producer, _CLOSE_FLOOR)
 
-    async def _bury(
-        self, outbox: Outbox, partitions: Partitions, dead: list[tuple[Any, Dead]]
-    ) -> None:
-        topic = self._config.topics.dlq
-        policy_hash = self._decider.policy_hash
-        letters: dict[int, list[Entry]] = {}
-        for consumed, why in dead:
-            headers = dead_letter_headers(consumed, why, policy_hash)
-            letters.setdefault(consumed.partition % partitions.dlq, []).append(
-                (consumed, consumed.value, headers)
-            )
-        refused = await _together(
-            [outbox.write(topic, partition, entries) for partition, entries in letters.items()]
+    async def _member(self, consumer: AIOKafkaConsumer) -> float:
+        """Be a member of the group until stopped; the seconds left to leave it."""
+        membership = Membership(
+            self._config,
+            consumer,
+            make_lane=self._make_lane,
+            policy_hash=lambda: self._decider.policy_hash,
+            settle=self._settle,
+            flush=self._flush,
+            changed=self._wake,
+            observer=self._observer,
+            faults=self._faults,
         )
-        if refused:
-            lost = refused[0][0]
-            raise StreamError(
-                "dead-letter-refused",
-                f"`{topic}` refuses the record at offset {lost.offset} of partition "
-                f"{lost.partition} of `{lost.topic}`, which has {len(lost.value or b'')} bytes",
-                f"raise `max.message.bytes` of `{topic}`; the record is not lost, "
-                "the worker goes on from it after a restart",
-            )
-        codes = [why.code for _, why in dead]
-        for code in sorted(set(codes)):
-            self._observer.dead_letter(code, codes.count(code))
-        self.counts.dead += len(dead)
-
-    async def _drain(self, intake: Intake, deadline: float) -> None:
+        intake = Intake(
+            self._config,
+            consumer,
+            membership,
+            self._budget,
+            self._observer,
+            self._faults,
+            self._work,
+        )
+        self._membership, self._intake = membership, intake
+        taking = asyncio.create_task(intake.run(), name="routec-intake")
+        deciding = asyncio.create_task(self._decide(), name="routec-decide")
+        tasks = [taking, deciding]
+        if self._offsets is not None:
+            tasks.append(asyncio.create_task(self._offsets.run(), name="routec-offsets"))
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self._delivered()
-                await intake.commit_all()
-        except TimeoutError as error:
-            raise StreamError(
-                "drain-timeout",
-                f"what was in flight was not acknowledged and committed within "
-                f"{self._config.runtime.drain_timeout:g} s",
-                "the events are not lost: they are decided again after a restart",
-            ) from error
+            membership.join()
+            await self._watch(tasks)
+            deadline = Deadline.after(self._config.runtime.drain_timeout)
+            self._tell_ready()
+            await _end([taking])
+            if not await membership.finish(deadline):
+                raise StreamError(
+                    "drain-timeout",
+                    f"what was in flight was not committed within "
+                    f"{self._config.runtime.drain_timeout:g} s",
+                    "the events are not lost: they are decided again after a restart",
+                )
+            return deadline.remaining(floor=_CLOSE_FLOOR)
+        finally:
+            await _end(tasks)
 
-    def _set_in_group(self, holds: bool) -> None:
-        self._in_group = holds
-        self._tell_ready()
+    async def _watch(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait until the worker is to stop, or something cannot go on."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            while not stopping.done():
+                self._news.clear()
+                self._tell_ready()
+                self._look_after_lanes()
+                news = asyncio.create_task(self._news.wait())
+                await asyncio.wait((stopping, news, *tasks), return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                for task in tasks:
+                    if task.done():
+                        task.result()
+        finally:
+            stopping.cancel()
 
-    def _set_writing(self, holds: bool) -> None:
-        if holds is not self._writing:
-            self._writing = holds
+    def _look_after_lanes(self) -> None:
+        if self._membership is not None:
+            if self._membership.error is not None:
+                raise self._membership.error
+            for lane in self._membership.lanes.values():
+                if lane.error is not None:
+                    raise lane.error
+
+    def _make_lane(self, partition: TopicPartition, lease: Lease) -> Lane:
+        check_partition(partition.partition, self._partitions, self._config.topics)
+        letters = partition.partition % self._partitions.dlq
+        writer: Writer
+        if self._outbox is not None and self._offsets is not None:
+            writer = AcknowledgedWriter(
+                self._config, partition, letters, lease, self._outbox, self._offsets, self._faults
+            )
+        else:
+            writer = TransactionalWriter(
+                self._config,
+                partition,
+                letters,
+                lease,
+                lambda works: self._set_working(partition, works),
+                self._observer,
+                self._faults,
+            )
+        assert self._membership is not None
+        return Lane(
+            partition,
+            lease,
+            writer,
+            self._membership.seek,
+            self._budget,
+            self.counts,
+            self._observer,
+            self._wake,
+        )
+
+    async def _decide(self) -> None:
+        """Make batches of what waits in the lanes, for ever."""
+        turns = Turns(self._config.runtime.batch_size)
+        assert self._membership is not None
+        while True:
+            self._work.clear()
+            if not turns.any(self._membership.lanes.values()):
+                await self._work.wait()
+                await self._linger(turns)
+                continue
+            taken = turns.take(list(self._membership.lanes.values()))
+            records = [record for _, part in taken for record in part.records]
+            self._between_batches.clear()
+            try:
+                await self._decide_batch(taken, records)
+            finally:
+                self._between_batches.set()
+
+    async def _linger(self, turns: Turns) -> None:
+        seconds = self._config.runtime.linger
+        if seconds == 0.0 or self._membership is None:
+            return
+        deadline = Deadline.after(seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline.remaining()):
+                while not turns.full(self._membership.lanes.values()):
+                    self._work.clear()
+                    await self._work.wait()
+
+    async def _decide_batch(self, taken: list[Any], records: list[Any]) -> None:
+        known, start = {}, 0
+        for _, part in taken:
+            known.update({start + at: why for at, why in part.unreadable.items()})
+            start += len(part.records)
+        try:
+            policy_hash = self._decider.policy_hash
+            begun = time.perf_counter()
+            outcomes = await self._judge.outcomes(records, known) if records else []
+            if records:
+                self.counts.taken += len(records)
+                self._observer.batch(len(records), time.perf_counter() - begun)
+            await self._faults.reach("decided", None)
+        except BaseException:
+            for lane, part in taken:
+                lane.give_back(part)
+            raise
+        at = 0
+        for lane, part in taken:
+            lane.finish(part, outcomes[at : at + len(part.records)], policy_hash)
+            at += len(part.records)
+
+    async def _settle(self, deadline: Deadline, leave: float) -> None:
+        """Wait for the batch that is being decided, and leave others that much of the time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline.remaining() - leave)):
+                await self._between_batches.wait()
+
+    async def _flush(self, deadline: Deadline, floor: float) -> None:
+        if self._offsets is not None:
+            try:
+                await self._offsets.flush(deadline, floor)
+            finally:
+                self._offsets.forget()
+
+    def _wake(self) -> None:
+        self._news.set()
+        if self._intake is not None:
+            self._intake.wake()
+
+    def _set_working(self, partition: TopicPartition | None, holds: bool) -> None:
+        before = bool(self._troubled)
+        if holds:
+            self._troubled.discard(partition)
+        else:
+            self._troubled.add(partition)
+        if bool(self._troubled) is not before:
             self._tell_ready()
 
     def _tell_ready(self) -> None:
-        ready = self._in_group and self._writing and not self._stop.is_set()
+        member = self._membership
+        ready = (
+            member is not None
+            and member.lease is not None
+            and all(lane.state == "running" for lane in member.lanes.values())
+            and not self._troubled
+            and not self._stop.is_set()
+        )
         if ready is not self._ready:
             self._ready = ready
             self._observer.ready(ready)
 
-    def _partition_released(self, partition: TopicPartition) -> None:
-        self._observer.released(partition.topic, partition.partition)
 
-
-async def _together(
-    writes: list[Coroutine[Any, Any, list[tuple[Any, Dead]]]],
-) -> list[tuple[Any, Dead]]:
-    """Run writes to different partitions at once; what they were refused, in one list."""
-    if len(writes) == 1:
-        return await writes[0]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(write) for write in writes]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [one for task in tasks for one in task.result()]
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for them; what they failed with is known already or of no use."""
+    for task in tasks:
+        task.cancel()
+    running = [task for task in tasks if not task.done()]
+    if running:
+        await asyncio.wait(running, timeout=_CLOSE_FLOOR)

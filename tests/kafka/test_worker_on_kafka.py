@@ -1,4 +1,4 @@
-"""The worker on Apache Kafka: nothing lost, order kept, nothing stops it."""
+"""The worker on Apache Kafka, exactly once: nothing lost, order kept, nothing stops it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,15 +15,15 @@ from apache_kafka import ApacheKafka
 from traffic import (
     PARTITIONS,
     EchoDecider,
+    check_once,
     committed,
-    first_occurrences,
     header,
     numbered,
     read_all,
+    running,
     send,
     sources,
     until,
-    until_committed,
     until_count,
 )
 
@@ -36,63 +32,6 @@ from routec.runtime.observe import POLICY, Health, Metrics
 from routec.runtime.stream import Observed, StreamError, Worker, create_topics
 
 pytestmark = pytest.mark.kafka
-
-
-@asynccontextmanager
-async def running(worker: Worker) -> AsyncIterator[None]:
-    task = asyncio.create_task(worker.run())
-    try:
-        yield
-        worker.stop()
-        await task
-    finally:
-        if not task.done():
-            worker.abort()
-            await asyncio.wait([task])
-
-
-@pytest.fixture
-def processes(tmp_path: Path, ready: Config) -> Iterator[Processes]:
-    """Starts workers of the same group in processes of their own; none outlives the test."""
-    processes = Processes(tmp_path, ready)
-    yield processes
-    processes.end()
-
-
-class Processes:
-    def __init__(self, folder: Path, config: Config) -> None:
-        self.file = folder / "routec.toml"
-        sections = {
-            "kafka": ("bootstrap", "group", "session_timeout", "heartbeat_interval"),
-            "topics": config.topics.__struct_fields__,
-            "runtime": ("commit_interval",),
-        }
-        lines = []
-        for section, keys in sections.items():
-            lines.append(f"[{section}]")
-            lines += [
-                f"{key} = {json.dumps(getattr(getattr(config, section), key))}" for key in keys
-            ]
-        self.file.write_text("\n".join(lines) + "\n")
-        self.started: list[subprocess.Popen[str]] = []
-
-    def start(self, *, pause: float, batch_size: int) -> subprocess.Popen[str]:
-        script = Path(__file__).with_name("worker_process.py")
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(self.file), str(pause)],
-            env={"PATH": "/usr/bin:/bin", "ROUTEC_RUNTIME__BATCH_SIZE": str(batch_size)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
 
 
 async def test_each_event_gets_one_decision_in_the_order_of_its_partition(ready: Config) -> None:
@@ -210,30 +149,8 @@ def msgspec_replace(outcome, value):  # type: ignore[no-untyped-def]
     return type(outcome)(value, outcome.headers)
 
 
-async def test_killed_workers_lose_nothing(ready: Config, processes: Processes) -> None:
-    sent = await send(ready, numbered(6000))
-    kills = 0
-    for wanted in (500, 1500, 2500):
-        process = processes.start(pause=0.02, batch_size=50)
-        await until_count(ready, ready.topics.decisions, wanted)
-        assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-    assert kills == 3
-    last = processes.start(pause=0.0, batch_size=500)
-    ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
-    await until_committed(ready, ends)
-    last.send_signal(signal.SIGTERM)
-    _, err = last.communicate(timeout=30)
-    assert last.returncode == 0, err
-    found = sources(await read_all(ready, ready.topics.decisions))
-    for partition in range(PARTITIONS):
-        assert first_occurrences(found[partition]) == [o for q, o in sent if q == partition]
-
-
 async def test_sigterm_finishes_and_commits_what_is_in_flight(
-    ready: Config, processes: Processes
+    ready: Config, processes: Any
 ) -> None:
     await send(ready, numbered(4000))
     process = processes.start(pause=0.05, batch_size=100)
@@ -263,30 +180,7 @@ async def test_a_restarted_broker_costs_no_event(ready: Config, apache_kafka: Ap
         second = await send(ready, numbered(2000, start=2000))
         await until(lambda: worker.counts.decided >= 4000)
         await until(lambda: worker.ready)
-    found = sources(await read_all(ready, ready.topics.decisions))
-    for partition in range(PARTITIONS):
-        wanted = [o for q, o in first + second if q == partition]
-        assert first_occurrences(found[partition]) == wanted
-
-
-async def test_two_workers_share_the_partitions_and_one_takes_over(ready: Config) -> None:
-    ready = msgspec.structs.replace(
-        ready, runtime=msgspec.structs.replace(ready.runtime, batch_size=50)
-    )
-    one, two = (Worker(ready, EchoDecider(pause=0.01)) for _ in range(2))
-    async with running(one):
-        await until(lambda: one.ready)
-        async with running(two):
-            await until(lambda: two.ready)
-            sent = await send(ready, numbered(3000))
-            await until(lambda: one.counts.decided > 200 and two.counts.decided > 200)
-        sent += await send(ready, numbered(1000, start=3000))
-        await until_count(ready, ready.topics.decisions, 4000)
-        ends = {p: max(o for q, o in sent if q == p) + 1 for p in range(PARTITIONS)}
-        await until_committed(ready, ends)
-    found = sources(await read_all(ready, ready.topics.decisions))
-    for partition in range(PARTITIONS):
-        assert first_occurrences(found[partition]) == [o for q, o in sent if q == partition]
+    await check_once(ready, first + second)
 
 
 async def test_a_missing_topic_is_named_and_none_is_made(config: Config) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from routec.runtime.config import Config
 from routec.runtime.records import Dead, Decided, Outcome, Record
+from routec.runtime.stream import Worker
 
 PARTITIONS = 4
 PATIENCE = 60.0
@@ -78,8 +80,9 @@ def numbered(count: int, start: int = 0) -> list[tuple[int, bytes]]:
 
 
 async def read_all(config: Config, topic: str, count: int = PARTITIONS) -> list[Any]:
-    """Every record of a topic, in order in each partition."""
+    """Every committed record of a topic, in order in each partition."""
     consumer = AIOKafkaConsumer(
+        isolation_level="read_committed",
         bootstrap_servers=config.kafka.bootstrap,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=20_000_000,
@@ -156,15 +159,58 @@ async def until_committed(config: Config, offsets: dict[int, int]) -> None:
 
 
 async def until_count(config: Config, topic: str, count: int) -> None:
-    """Wait until a topic holds at least so many records."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=config.kafka.bootstrap)
+    """Wait until a topic holds at least so many committed records."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=config.kafka.bootstrap,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        deadline = time.monotonic() + PATIENCE
-        while sum((await consumer.end_offsets(partitions)).values()) < count:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{topic} never held {count} records")
-            await asyncio.sleep(0.05)
+        consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        found = 0
+        async with asyncio.timeout(PATIENCE):
+            while found < count:
+                found += sum(map(len, (await consumer.getmany(timeout_ms=50)).values()))
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    """A worker at work, stopped in order at the end."""
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+        worker.stop()
+        await task
+    finally:
+        if not task.done():
+            worker.abort()
+            await asyncio.wait([task])
+
+
+async def check_once(config: Config, sent: Sequence[tuple[int, int]]) -> None:
+    """None lost, none doubled, in order, none made up, offsets with their outcomes.
+
+    Args:
+        config: whose topics and group are looked at; nobody may be at work.
+        sent: partition and offset of each request.
+    """
+    wanted: dict[int, list[int]] = {}
+    for partition, offset in sent:
+        wanted.setdefault(partition, []).append(offset)
+    decided = sources(await read_all(config, config.topics.decisions))
+    dead: dict[int, list[int]] = {}
+    for letter in await read_all(config, config.topics.dlq):
+        partition = int(header(letter, "routec.error.partition"))
+        dead.setdefault(partition, []).append(int(header(letter, "routec.error.offset")))
+    for offsets in (*decided.values(), *dead.values()):
+        assert offsets == sorted(set(offsets))
+    found = {
+        partition: sorted(decided.get(partition, []) + dead.get(partition, []))
+        for partition in decided.keys() | dead.keys()
+    }
+    assert found == wanted
+    ends = {partition: offsets[-1] + 1 for partition, offsets in wanted.items()}
+    assert {p: o for p, o in (await committed(config)).items() if p in ends} == ends

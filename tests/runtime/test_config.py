@@ -36,7 +36,7 @@ def test_without_file_and_environment_the_defaults_of_the_contract_hold() -> Non
     assert config.topics.decisions == "routec.decisions"
     assert config.topics.dlq == "routec.dlq"
     assert config.observability.host == "127.0.0.1"
-    assert config.runtime.delivery == "at_least_once"
+    assert config.runtime.delivery == "exactly_once"
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(toml) -> None:
@@ -174,10 +174,14 @@ def test_a_classifier_needs_backend_and_path(toml) -> None:
     assert (error.code, error.key) == ("missing-key", "classifiers.topic.path")
 
 
-def test_exactly_once_is_said_to_be_not_available_yet(toml) -> None:
-    error = refusal(toml('[runtime]\ndelivery = "exactly_once"'))
-    assert (error.code, error.key) == ("not-available", "runtime.delivery")
-    assert "at_least_once" in error.help
+def test_delivery_is_exactly_once_unless_told_otherwise(toml) -> None:
+    config = load_config(toml('[runtime]\ndelivery = "at_least_once"'), {})
+    assert config.runtime.delivery == "at_least_once"
+
+
+def test_giving_up_partitions_must_not_take_longer_than_a_request(toml) -> None:
+    error = refusal(toml("[kafka]\nrebalance_timeout = 40\nrequest_timeout = 40"))
+    assert error.key == "kafka.rebalance_timeout"
 
 
 def test_sasl_needs_a_name_and_a_password(toml) -> None:

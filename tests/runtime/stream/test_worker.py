@@ -58,7 +58,7 @@ async def cluster(*topics: str) -> AsyncIterator[tuple[EmbeddedBroker, Config]]:
                     heartbeat_interval=1.0,
                 ),
                 topics=TOPICS,
-                runtime=Runtime(batch_size=64),
+                runtime=Runtime(batch_size=64, delivery="at_least_once"),
             ),
         )
 
