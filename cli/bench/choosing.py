@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routec.compiler.program import Program
-from routec.runtime.engine.ask import routes_of
+from routec.runtime.engine.ask import planned
 from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.engine.start import Start
@@ -25,7 +25,7 @@ def chooser(
     """What chooses, and what makes the values of all requests, new ones at each call."""
     conditions = Conditions(program)
     code = Code(program, conditions.signals, conditions.turn)
-    fast = routes_of(program, conditions, code, True).fast
+    fast = planned(program, conditions, code, True).route.fast
     start = Start(program, conditions.signals, code.places)
     names = [route.name for route in program.routes]
     values = [start.everything(one) for one in pins]

@@ -3,7 +3,10 @@
 The engine decides request by request with the real models and a cache that is filled as a serving
 side would; its calls are counted where they are made. The ways without a plan are counted on the
 same values and the same answers of the cache (what a cache holds does not depend on the plan).
-A call is a text embedded, a text classified, or a search of the semantic cache.
+It is counted in two ways. A *call* is a text embedded, a text classified, or a search of the
+semantic cache, and on all sides a text is embedded once. A *pass* is a run of a model over a text,
+or a search: classifying a vector that is there anyway is none; without a plan every signal takes
+its own, as it does in routers whose signals know nothing of each other.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from routec.cli.bench.least_calls import LeastCalls
 from routec.cli.bench.result import LeftOut, Outcome, Result, Target
 from routec.cli.bench.without_plan import NONE, Calls, Texts, WithoutPlan
 from routec.cli.demo.schema import attributes_of
@@ -66,12 +70,8 @@ def measure(quick: bool) -> Iterator[Outcome]:
             yield LeftOut(name, f"{error.message}: {error.help}")
             return
         totals.append(counted)
-        yield from _results(compiled.program.name, [counted], ())
-    yield from _results(
-        "all example policies",
-        totals,
-        (Target("<=", OF_EVERYTHING, "ratio"), Target("<=", OF_PRIORITY_ORDER, "ratio")),
-    )
+        yield from _results(compiled.program.name, counted, bound=False)
+    yield from _results("all", _sum(totals), bound=True)
 
 
 @dataclass(slots=True)
@@ -80,43 +80,76 @@ class Counted:
 
     Attributes:
         requests: how many these are.
-        ours: the calls of the engine.
-        everything: of computing all signals.
-        priority_order: of looking at one rule after the other.
+        calls: of the engine.
+        passes: of the engine.
+        everything: calls of computing all signals.
+        in_order: calls of looking at one rule after the other.
+        least: the fewest calls that could do.
+        everything_alone: passes of computing all signals, each by itself.
+        in_order_alone: passes of looking at one rule after the other, likewise.
     """
 
     requests: int = 0
-    ours: Calls = NONE
+    calls: Calls = NONE
+    passes: Calls = NONE
     everything: Calls = NONE
-    priority_order: Calls = NONE
+    in_order: Calls = NONE
+    least: Calls = NONE
+    everything_alone: Calls = NONE
+    in_order_alone: Calls = NONE
 
 
-def _results(
-    name: str, counted: Sequence[Counted], targets: tuple[Target, ...]
-) -> Iterator[Outcome]:
-    requests = sum(one.requests for one in counted)
-    ours = sum((one.ours for one in counted), NONE)
-    sides = (
-        ("everything", sum((one.everything for one in counted), NONE)),
-        ("priority order", sum((one.priority_order for one in counted), NONE)),
-    )
-    for at, (way, theirs) in enumerate(sides):
+def _sum(counted: Sequence[Counted]) -> Counted:
+    found = Counted()
+    for one in counted:
+        for part in fields(Counted):
+            setattr(found, part.name, getattr(found, part.name) + getattr(one, part.name))
+    return found
+
+
+def _results(name: str, counted: Counted, *, bound: bool) -> Iterator[Outcome]:
+    everything = (Target("<=", OF_EVERYTHING, "ratio"),) if bound else ()
+    in_order = (Target("<=", OF_PRIORITY_ORDER, "ratio"),) if bound else ()
+    for what, way, ours, theirs, against, targets in (
+        ("calls", "everything", counted.calls, counted.everything, _EVERYTHING, everything),
+        ("calls", "priority order", counted.calls, counted.in_order, _IN_ORDER, in_order),
+        ("calls", "the fewest possible", counted.calls, counted.least, _LEAST, ()),
+        (
+            "passes",
+            "everything",
+            counted.passes,
+            counted.everything_alone,
+            f"{_EVERYTHING}, each with its own pass",
+            everything,
+        ),
+        (
+            "passes",
+            "priority order",
+            counted.passes,
+            counted.in_order_alone,
+            f"{_IN_ORDER}; each signal with its own pass",
+            in_order,
+        ),
+    ):
         kinds = ", ".join(
-            f"{getattr(ours, kind) * 1000 / requests:.0f} of "
-            f"{getattr(theirs, kind) * 1000 / requests:.0f} {kind}"
+            f"{getattr(ours, kind) * 1000 / counted.requests:.0f} of "
+            f"{getattr(theirs, kind) * 1000 / counted.requests:.0f} {kind}"
             for kind in ("embeddings", "classifiers", "searches")
         )
         yield Result(
-            f"plan/calls, {name}, to {way}",
-            ours.total * 1000 / requests,
+            f"plan/{what}, {name}, to {way}",
+            ours.total * 1000 / counted.requests,
             "per 1,000",
-            theirs.total * 1000 / requests,
-            "computing all signals that rules read, then looking at the rules"
-            if way == "everything"
-            else "looking at rules in order of priority, short-circuiting; the cache last",
-            targets[at : at + 1],
-            kinds,
+            theirs.total * 1000 / counted.requests,
+            against,
+            targets,
+            kinds if bound else None,
         )
+
+
+_EVERYTHING = "computing all signals that rules read, then looking at the rules"
+_IN_ORDER = "looking at rules in order of priority, short-circuiting; the cache last"
+_LEAST = "for each request the cheapest set of signals that settles it, found by trying all"
 
 
 class _CountingEmbedder:
@@ -167,6 +200,7 @@ async def _count(
         name for name, bound in services.classifiers.items() if not hasattr(bound, "classify")
     ]
     without = WithoutPlan(compiled.policy, on_vectors)
+    least = LeastCalls(program, on_vectors)
     decoder = Decoder(program.fields)
     found = Counted()
     try:
@@ -180,15 +214,19 @@ async def _count(
             observer.classified_texts.clear()
             [decision] = await engine.decide([request])
             asked = _searched(decision.cache)
-            found.ours += Calls(
-                0 if embedder is None else embedder.asked - before,
-                observer.classified_texts.total(),
-                asked,
-            )
+            embedded = 0 if embedder is None else embedder.asked - before
+            classified = observer.classified_texts
+            found.calls += Calls(embedded, classified.total(), int(asked))
+            reading = sum(n for backend, n in classified.items() if backend not in on_vectors)
+            found.passes += Calls(embedded, reading, int(asked))
             texts = _texts(request, decision, asked)
             found.everything += without.everything(texts)
-            values = await _values(compiled, request, signals, services)
-            found.priority_order += without.priority_order(values, texts)
+            found.everything_alone += without.everything_alone(texts)
+            work = await _computed(compiled, request, signals, services)
+            values = _values(compiled, work)
+            found.in_order += without.priority_order(values, texts)
+            found.in_order_alone += without.priority_order_alone(values, texts)
+            found.least += least.of(request, work.values, texts, decision.outcome == "cached")
             if decision.ticket is not None and sending.sample is not None:
                 engine.store(decision.ticket, _response(sending.value, sending.sample), clock())
     finally:
@@ -223,20 +261,25 @@ def _texts(request: Request, decision: Decision, asked: bool) -> Texts:
     return Texts(last, tuple(dict.fromkeys(users[:-1][-MAX_TURNS:])), text)
 
 
-async def _values(
+async def _computed(
     compiled: Compiled, request: Request, signals: Signals, services: Services
-) -> dict[str, Value]:
-    """The value of every field and signal of a request."""
+) -> Work:
+    """A request with the value of every signal that is computed."""
     program = compiled.program
     work = Work(request, [UNKNOWN] * len(program.signals))
     vectors = Vectors(services.embedder)
-    given: dict[str, Value] = {}
     for at, signal in enumerate(program.signals):
-        if signal.stage == "derived":
-            continue
-        if work.values[at] is UNKNOWN:
+        if signal.stage != "derived" and work.values[at] is UNKNOWN:
             await signals.compute([(work, at)], vectors)
-        value = work.values[at]
-        scored = hasattr(value, "scores")
-        given[signal.name] = Scores(value.label, value.scores) if scored else value
+    return work
+
+
+def _values(compiled: Compiled, work: Work) -> dict[str, Value]:
+    """The value of every field and signal, derived ones included."""
+    given: dict[str, Value] = {}
+    for signal, value in zip(compiled.program.signals, work.values, strict=True):
+        if signal.stage != "derived":
+            scored = hasattr(value, "scores")
+            given[signal.name] = Scores(value.label, value.scores) if scored else value
+    request = work.request
     return all_values(compiled.policy, Interpreted(request.id, request.attributes), given)

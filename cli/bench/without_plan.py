@@ -7,7 +7,9 @@ Two ways to decide are counted, on the real values of the signals:
   conditions from left to right as they are written; what a conjunction or a disjunction need not
   read is not computed.
 
-Both embed a text once, whatever reads its embedding, and ask the cache last.
+Both ask the cache last. They are counted twice: sharing what can be shared, as ours does (a text is
+embedded once, whatever reads its embedding), and as routers do in which every signal stands by
+itself: each similarity and each classification takes its own pass of a model.
 """
 
 from __future__ import annotations
@@ -84,17 +86,25 @@ class WithoutPlan:
         self._used = {name for rule in rules for name in reads(policy.signals, rule)}
 
     def everything(self, texts: Texts) -> Calls:
-        """The calls of computing all that is used."""
+        """The calls of computing all that is used, sharing embeddings."""
         return self._calls(self._used, texts)
 
+    def everything_alone(self, texts: Texts) -> Calls:
+        """The same with a pass for each signal."""
+        return self._passes(self._used, texts)
+
     def priority_order(self, values: Mapping[str, Value], texts: Texts) -> Calls:
-        """The calls of looking at the rules one after another.
+        """The calls of looking at the rules one after another, sharing embeddings.
 
         Args:
             values: of every field and signal, derived ones included.
             texts: of the request.
         """
         return self._calls(self._asked(values), texts)
+
+    def priority_order_alone(self, values: Mapping[str, Value], texts: Texts) -> Calls:
+        """The same with a pass for each signal."""
+        return self._passes(self._asked(values), texts)
 
     def _asked(self, values: Mapping[str, Value]) -> set[str]:
         asked: set[str] = set()
@@ -153,4 +163,21 @@ class WithoutPlan:
                         embedded.add(texts.last)
         if texts.asked is not None:
             embedded.add(texts.asked)
-        return Calls(len(embedded), len(classifiers), texts.asked is not None)
+        return Calls(len(embedded), len(classifiers), int(texts.asked is not None))
+
+    def _passes(self, names: Iterable[str], texts: Texts) -> Calls:
+        """Passes where no signal shares any; one that reads a vector takes an embedding."""
+        embeddings = classifiers = 0
+        for name in names:
+            signal = self._policy.signals.get(name)
+            match signal.definition if signal is not None else None:
+                case p.Similarity() | p.Contrast():
+                    embeddings += 1
+                case p.Repeated() if texts.earlier:
+                    embeddings += 1 + len(texts.earlier)
+                case p.Classifier(backend=backend):
+                    near = backend in self._on_vectors
+                    embeddings += near
+                    classifiers += not near
+        asked = texts.asked is not None
+        return Calls(embeddings + asked, classifiers, int(asked))

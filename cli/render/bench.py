@@ -95,7 +95,9 @@ def number(value: float | None) -> str:
         return ""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+    if value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.4g}" if 1 <= abs(value) < 10 else f"{value:.3g}"
 
 
 def _verdict(results: Sequence[Result]) -> Line:
