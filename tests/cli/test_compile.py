@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from routec.cli.programs import compile_file
+from routec.compiler.plan import Profile, dump_profile
 from routec.compiler.program import digest, dump, load
 
-from .support import LIGHT, Run
+from .support import CLEAN, LIGHT, Run
 
 
 def test_it_writes_the_program_that_the_library_compiles(
@@ -100,6 +103,117 @@ def test_a_configuration_with_a_mistake_is_status_2(routec: Run, light: Path) ->
     assert (result.status, result.out) == (2, "")
     assert "unknown key `kafka.bootstarp`" in result.err
     assert "did you mean `bootstrap`?" in result.err
+
+
+def test_the_program_carries_its_plan(routec: Run, clean: Path) -> None:
+    program = load(routec("compile", clean, "-o", "-").out.encode())
+    assert sorted(program.plan.order) == [
+        at for at, signal in enumerate(program.signals) if signal.stage != "derived"
+    ]
+    assert program.plan.route is not None
+
+
+def test_the_plan_is_printed_and_the_program_written(
+    routec: Run, clean: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.json"
+    result = routec("compile", clean, "-o", target, "--explain-plan", "--format", "json")
+    assert result.status == 0
+    plan = result.json
+    program = load(target.read_bytes())
+    assert plan["hash"] == digest(program)
+    assert plan["nodes"] == len(program.plan.vertices) > 0
+    assert [stage["name"] for stage in plan["stages"]] == ["scan", "light", "embed", "model"]
+    listed = [name for stage in plan["stages"] for name in stage["signals"]]
+    assert listed == [program.signals[at].name for at in program.plan.order]
+    assert plan["fallback"] is False
+    figures = (plan["expected"], *plan["baselines"].values())
+    assert set(plan["baselines"]) == {"evaluate_all", "priority_order"}
+    for each in figures:
+        assert each["cost_us"] > 0
+        assert set(each["calls_per_1000"]) == set(listed)
+        assert all(0 <= calls <= 1000 for calls in each["calls_per_1000"].values())
+    assert plan["expected"]["cost_us"] <= plan["baselines"]["evaluate_all"]["cost_us"]
+
+
+def test_the_plan_in_words_compares_and_says_why(routec: Run, clean: Path, tmp_path: Path) -> None:
+    clean.write_text(
+        CLEAN + "guard topics priority 9 { when topic == other and not (topic.code > 0.4)\n"
+        '  tag "t" }\n'
+    )
+    result = routec("compile", clean, "-o", tmp_path / "out.json", "--explain-plan")
+    assert result.status == 0
+    lines = [" ".join(text.split()) for text in result.out.splitlines()]
+    assert "light pii" in lines
+    assert "model topic" in lines
+    assert "plan priority order evaluate all" in lines
+    assert any(text.startswith("topic 1,000 1,000 1,000") for text in lines)
+    assert "topic: guard `topics` reads it, and nothing cheaper settles that guard" in lines
+    assert any("--profile" in text for text in lines)
+
+
+def test_a_profile_changes_the_plan(routec: Run, clean: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "traffic.json"
+    row: dict[str, object] = {"tenant": None, "tier": "free", "urgent": True}
+    profile.write_bytes(dump_profile(Profile(policy="clean", requests=9, rows=(row,) * 3)))  # type: ignore[arg-type]
+    arguments = ("compile", clean, "-o", tmp_path / "out.json", "--explain-plan")
+    result = routec(*arguments, "--profile", profile, "--format", "json")
+    assert result.status == 0
+    assert result.json["measured"] is True
+    assert result.json["assumed"] == ["topic", "refund"]
+    # All of these requests are turned away by the first guard, which needs one scan.
+    assert result.json["expected"]["calls_per_1000"] == pytest.approx(
+        {"urgent": 1000, "size": 0, "pii": 0, "topic": 0, "refund": 0}
+    )
+    words = routec(*arguments, "--profile", profile)
+    assert "the profile has no value of `topic`, `refund`" in words.out
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{", "truncated"),
+        (b'{"version": 7}', "version 7"),
+        (b'{"version": 1, "rows": [{"size": NaN}]}', "malformed"),
+        (b"\x00\xff", "malformed"),
+    ],
+)
+def test_a_profile_that_is_none_is_status_2(
+    routec: Run, light: Path, tmp_path: Path, data: bytes, said: str
+) -> None:
+    profile = tmp_path / "traffic.json"
+    profile.write_bytes(data)
+    result = routec("compile", light, "-o", tmp_path / "out.json", "--profile", profile)
+    assert (result.status, result.out) == (2, "")
+    assert said in result.err
+    assert "= help: " in result.err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_profile_that_is_not_there_is_status_2(routec: Run, light: Path, tmp_path: Path) -> None:
+    result = routec("compile", light, "-o", "-", "--profile", tmp_path / "gone.json")
+    assert result.status == 2
+    assert "no such file or directory" in result.err
+
+
+def test_program_and_plan_do_not_share_standard_output(routec: Run, light: Path) -> None:
+    result = routec("compile", light, "-o", "-", "--explain-plan")
+    assert (result.status, result.out) == (2, "")
+    assert "cannot both go to standard output" in result.err
+
+
+def test_every_process_writes_the_same_bytes(clean: Path, tmp_path: Path) -> None:
+    script = "import sys; from routec.cli.main import main; sys.exit(main())"
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", script, "compile", str(clean), "-o", "-"],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert written == {dump(compile_file(str(clean)).program)}
 
 
 def _umask() -> int:
