@@ -12,7 +12,7 @@ ifneq ($(shell grep -m1 -o avx2 /proc/cpuinfo 2>/dev/null),)
 NATIVE_FREE += CFLAGS="$(CFLAGS) -march=x86-64-v3"
 endif
 
-.PHONY: help setup demo test test-kafka lint format bench lock clean
+.PHONY: help setup demo test test-kafka test-browser lint format bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,11 +35,14 @@ $(STAMP): requirements/dev.txt pyproject.toml Makefile
 demo: setup  ## sample traffic through the embedded broker, with a live table
 	$(BIN)/routec demo
 
-test: setup  ## everything that needs no Apache Kafka
-	$(BIN)/pytest -m "not kafka"
+test: setup  ## everything that needs neither Apache Kafka nor a browser
+	$(BIN)/pytest -m "not kafka and not browser"
 
 test-kafka: setup  ## the worker on Apache Kafka, fetched and started here (needs Java 17 and Maven)
 	$(BIN)/pytest -m kafka tests/kafka
+
+test-browser: setup  ## the page of `routec graph` in Chromium (apt-get install chromium chromium-driver)
+	$(BIN)/pytest -m browser tests/browser
 
 lint: setup  ## style, types, and who may import whom
 	$(BIN)/ruff check .
@@ -53,6 +56,7 @@ format: setup  ## settle the layout of the code
 	$(BIN)/ruff format .
 
 bench: setup  ## every benchmark, as tables
+	$(BIN)/routec bench
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 lock: setup  ## bring the locked versions up to date
