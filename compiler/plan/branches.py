@@ -52,9 +52,13 @@ class Branches:
                 elif node.op in ("lt", "le", "gt", "ge"):
                     self._comparisons.setdefault((variable, self._cut(at)), at)
 
-    def tests_one(self, atom: int) -> bool:
-        """Whether atoms of this one's variable are tested one by one: those of a set."""
-        return self._nodes[atom].op in ("has", "empty")
+    def tests_one(self, variable: int) -> bool:
+        """Whether the atoms of a variable are tested one by one: those of a set."""
+        return self._atoms.program.variables[variable].type == "set"
+
+    def dispatches(self, variable: int) -> bool:
+        """Whether a variable can tell many cases apart at once: a string, enum or label."""
+        return self._atoms.program.variables[variable].type in ("string", "enum")
 
     def split(self, variable: int, relevant: Sequence[int]) -> Split:
         """The branches by a variable.

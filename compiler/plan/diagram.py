@@ -7,16 +7,24 @@ state expanded by its values (Shannon, "A symbolic analysis of relay and switchi
 equal vertices, and a vertex whose targets are all the same is left out, as in ordered decision
 diagrams (Bryant, "Graph-based algorithms for Boolean function manipulation", 1986). Unlike there
 every state has a variable of its own choice.
+
+What a path has learnt multiplies states where many conditions share variables. A question that is
+too large for that may forget: then an answer is put into the condition that asked, and into the
+rest of the list only if it is costly, or, if that is still too much, only if it tells many
+conditions apart, such as the tenant that each is for. Such a diagram is about as large as the
+conditions, and asks some things again that its path knew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import islice
 
-from routec.compiler.plan.atoms import Atoms, Fact, atoms_of
-from routec.compiler.plan.branches import Branches, Split
+from routec.compiler.plan.atoms import Atoms, Fact
+from routec.compiler.plan.branches import Branches
+from routec.compiler.plan.ranks import ranks_of
 from routec.compiler.plan.residual import EMPTY, TRUE, Conditions, Overrun, Residuals
 from routec.compiler.program import Program, Vertex
 
@@ -28,6 +36,9 @@ LEAST_STEPS = 200_000
 
 LOOKED_AT = 256
 """Entries of a list that are looked at to compare variables."""
+
+MANY = 4
+"""Entries of a list, and half of it, that a variable must tell apart to be remembered always."""
 
 NONE = -1
 """The outcome of no entry."""
@@ -46,6 +57,8 @@ class Diagrams:
         category: root of the diagram of the cases; ``None`` where there are none, or it is refused.
         route: root of the diagram of the routes; ``None`` where it is refused.
         refused: the questions whose diagrams would be too large: ``guards category route``.
+        forgetful: the questions whose diagrams ask again what a path may know already, since
+            they would be too large otherwise.
     """
 
     vertices: tuple[Vertex, ...]
@@ -53,9 +66,18 @@ class Diagrams:
     category: int | None
     route: int | None
     refused: tuple[str, ...]
+    forgetful: tuple[str, ...] = ()
 
 
-def build(program: Program, implied: Implied, limit: int) -> Diagrams:
+class _Memory(IntEnum):
+    """What an answer is put into beside the condition that asked: the rest of the list?"""
+
+    DISPATCH = 0
+    COSTLY = 1
+    ALL = 2
+
+
+def build(program: Program, implied: Implied, limit: int, *, forget: bool = False) -> Diagrams:
     """The decision diagrams of a program's questions.
 
     Guards and category may take a quarter of `limit` each, the routes what is left. The work is
@@ -66,6 +88,7 @@ def build(program: Program, implied: Implied, limit: int) -> Diagrams:
         implied: what holds of values of different variables. The diagrams are right for all
             values that keep to it, and to the types of variables.
         limit: most vertices of all diagrams together.
+        forget: whether a question that would be refused may have a forgetful diagram instead.
     """
     builder = _Builder(program, implied)
     plan = program.plan
@@ -75,6 +98,8 @@ def build(program: Program, implied: Implied, limit: int) -> Diagrams:
     cases = [(case.when, case.category, False) for case in plan.cases]
     roots: dict[str, int | None] = {"guards": None, "category": None, "route": None}
     refused: list[str] = []
+    forgetful: list[str] = []
+    memories = (_Memory.ALL, _Memory.COSTLY, _Memory.DISPATCH) if forget else (_Memory.ALL,)
     for name, question, share in (
         ("guards", guards, limit // 4),
         ("category", cases, limit // 4),
@@ -82,12 +107,20 @@ def build(program: Program, implied: Implied, limit: int) -> Diagrams:
     ):
         if name == "category" and not question:
             continue
-        roots[name] = builder.root(question, share if name != "route" else limit - builder.size)
+        share = share if name != "route" else limit - builder.size
+        for memory in memories:
+            roots[name] = builder.root(question, share, memory)
+            if roots[name] is not None:
+                break
         if roots[name] is None:
             refused.append(name)
+        elif memory is not _Memory.ALL:
+            forgetful.append(name)
     vertices, moved = _canonical(builder.vertices, roots.values())
     new = {name: None if at is None else moved[at] for name, at in roots.items()}
-    return Diagrams(vertices, new["guards"], new["category"], new["route"], tuple(refused))
+    return Diagrams(
+        vertices, new["guards"], new["category"], new["route"], tuple(refused), tuple(forgetful)
+    )
 
 
 class _Builder:
@@ -100,7 +133,8 @@ class _Builder:
         self._variables = [0 if node.variable is None else node.variable for node in program.nodes]
         self._bits = [sum(1 << at for at in of) for of in atoms.of]
         self._branches = Branches(atoms, implied)
-        self._ranks = _ranks(program)
+        self._ranks, self._costly = ranks_of(program)
+        self._memory = _Memory.ALL
         self.vertices: list[Vertex] = []
         self._numbers: dict[Vertex, int] = {}
 
@@ -109,13 +143,17 @@ class _Builder:
         """Vertices so far."""
         return len(self.vertices)
 
-    def root(self, question: Sequence[tuple[int, int, bool]], share: int) -> int | None:
+    def root(
+        self, question: Sequence[tuple[int, int, bool]], share: int, memory: _Memory
+    ) -> int | None:
         """The root of a question's diagram, or ``None`` if it takes too much.
 
         Args:
             question: node, outcome, and whether the question goes on where the node holds.
             share: most further vertices.
+            memory: which answers are put into the rest of the list.
         """
+        self._memory = memory
         before = self.size
         residuals = self._residuals
         residuals.left = LEAST_STEPS + STEPS * share
@@ -172,33 +210,43 @@ class _Builder:
             if entry.goes_on:
                 return (entry.rest,), lambda to: Vertex("act", to=(to[0],), guard=outcome)
             return (), lambda _: Vertex("leaf", outcome=outcome)
-        split = self._split(state)
-        children = tuple(self._residuals.rest(state, known) for known in split.known)
-        return children, split.vertex
+        variable = self._variable(state)
+        bits = self._bits[variable]
+        reads = self._residuals.reads[entry.condition >> 1] & bits
+        remembered = self._remembers(state, variable)
+        if self._branches.tests_one(variable):
+            atoms = [self._most_read(state, _ones(reads))]
+        else:
+            atoms = _ones(self._residuals.below[state] & bits if remembered else reads)
+        split = self._branches.split(variable, atoms)
+        left = self._residuals.rest if remembered else self._residuals.first
+        return tuple(left(state, known) for known in split.known), split.vertex
 
-    def _split(self, state: int) -> Split:
-        """How to expand a state: by the values of which variable."""
-        residuals = self._residuals
-        entry = residuals.entries[state]
+    def _variable(self, state: int) -> int:
+        """The variable to expand a state by: of the first condition's those that are known first,
+        of these the one that most of the list reads."""
+        entry = self._residuals.entries[state]
         assert entry is not None, "an empty list is settled"
-        reads = residuals.reads[entry.condition >> 1]
-        candidates = dict.fromkeys(self._variables[at] for at in _ones(reads))
+        reads = _ones(self._residuals.reads[entry.condition >> 1])
+        candidates = dict.fromkeys(self._variables[at] for at in reads)
         least = min(self._ranks[variable] for variable in candidates)
         tied = [variable for variable in candidates if self._ranks[variable] == least]
-        variable = tied[0]
-        if len(tied) > 1:
-            counts = dict.fromkeys(tied, 0)
-            for read in self._looked_at(state):
-                for candidate in tied:
-                    counts[candidate] += bool(read & self._bits[candidate])
-            variable = max(tied, key=lambda v: (counts[v], -v))
-        bits = self._bits[variable]
-        # All that the rest of the list still distinguishes; the head's atoms of a set come first.
-        own = _ones(reads & bits)
-        others = _ones(residuals.below[state] & bits & ~reads)
-        if self._branches.tests_one(own[0]):
-            return self._branches.split(variable, [self._most_read(state, own)])
-        return self._branches.split(variable, sorted(own + others))
+        if len(tied) == 1:
+            return tied[0]
+        counts = dict.fromkeys(tied, 0)
+        for read in self._looked_at(state):
+            for variable in tied:
+                counts[variable] += bool(read & self._bits[variable])
+        return max(tied, key=lambda variable: (counts[variable], -variable))
+
+    def _remembers(self, state: int, variable: int) -> bool:
+        """Whether the rest of a list is told of a variable."""
+        if self._memory is _Memory.ALL:
+            return True
+        if self._memory is _Memory.COSTLY and self._costly[variable]:
+            return True
+        read = [bool(read & self._bits[variable]) for read in self._looked_at(state)]
+        return sum(read) >= max(MANY, len(read) / 2) and self._branches.dispatches(variable)
 
     def _most_read(self, state: int, atoms: list[int]) -> int:
         """The atom that most of the list reads."""
@@ -226,37 +274,6 @@ def _ones(bits: int) -> list[int]:
         found.append(low.bit_length() - 1)
         bits ^= low
     return found
-
-
-def _ranks(program: Program) -> list[int]:
-    """When each variable is known: fields first, then as the plan orders signals; a derived signal
-    with the last of what it reads."""
-    places = {name: at for at, name in enumerate(_ordered(program))}
-    ranks: dict[str, int] = {}
-
-    def rank(variable: int) -> int:
-        read = program.variables[variable]
-        return -1 if read.source == "field" else ranks[read.name]
-
-    for signal in program.signals:
-        if signal.stage != "derived":
-            ranks[signal.name] = places[signal.name]
-            continue
-        read = [] if signal.source is None else [signal.source]
-        read += [s.variable for s in signal.summands if s.variable is not None]
-        for node in (s.node for s in signal.summands if s.node is not None):
-            atoms = (program.nodes[at] for at in atoms_of(program, node))
-            read += [atom.variable for atom in atoms if atom.variable is not None]
-        ranks[signal.name] = max(map(rank, read), default=-1)
-    return [rank(at) for at in range(len(program.variables))]
-
-
-def _ordered(program: Program) -> list[str]:
-    """Names of the signals that are computed, in the order in which they are asked."""
-    if program.plan.order:
-        return [program.signals[at].name for at in program.plan.order]
-    stages = ("scan", "light", "embed", "model")
-    return [s.name for stage in stages for s in program.signals if s.stage == stage]
 
 
 def _canonical(

@@ -217,6 +217,14 @@ class Residuals:
             yield entry
             top = entry.rest
 
+    def first(self, top: int, known: Known) -> int:
+        """A list of which only the head has been told."""
+        entry = self.entries[top]
+        assert entry is not None, "the empty list has no head"
+        condition = self.given(entry.condition, known)
+        self.step(1)
+        return self.entry(condition, entry.outcome, entry.rest, entry.goes_on)
+
     def rest(self, top: int, known: Known) -> int:
         """What is left of a list."""
         done = self._shorter.setdefault(known, {})

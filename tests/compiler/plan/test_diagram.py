@@ -67,6 +67,21 @@ def test_diagrams_decide_as_the_reference_interpreter_in_any_order_of_signals(
             assert not program.plan.cases
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(policies(max_routes=10), st.integers(0, 2**32), st.integers(8, 40))
+def test_forgetful_diagrams_decide_alike(made: Made, seed: int, limit: int) -> None:
+    draw = random.Random(seed)
+    program, diagrams = with_diagrams(made.policy, limit=limit, forget=True)
+    assert load(dump(program)) == program
+    assume(diagrams.guards is not None and diagrams.route is not None)
+    for _ in range(REQUESTS):
+        values = random_values(made.policy, draw)
+        found, expected = walked(program, values), interpreted(made.policy, values)
+        assert (found.acting, found.rejecting) == (expected.acting, expected.rejecting)
+        assert found.route == expected.route
+        assert program.plan.category is None or found.category == expected.category
+
+
 FLAGS = ("a", "b", "c", "d")
 SMALL_ATOMS = (
     *FLAGS,
@@ -318,6 +333,20 @@ def test_what_would_explode_is_refused_and_costs_the_other_questions_nothing() -
     assert diagrams.refused == ("route",)
     assert diagrams.guards is not None
     assert load(dump(program)) == program
+
+
+def test_a_question_that_is_too_large_may_forget_and_decides_alike() -> None:
+    policy = policy_of(generate(400))
+    program, diagrams = with_diagrams(policy, limit=2500, forget=True)
+    assert (diagrams.refused, diagrams.forgetful) == ((), ("route",))
+    assert load(dump(program)) == program
+    root = program.plan.vertices[diagrams.route or 0]
+    assert root.kind == "switch", "what tells most routes apart is asked first and remembered"
+    assert len(root.labels) == 40
+    draw = random.Random(7)
+    for _ in range(60):
+        values = {**random_values(policy, draw), "tenant": draw.choice(root.labels)}
+        assert walked(program, values).route == interpreted(policy, values).route
 
 
 def test_a_limit_of_no_vertices_refuses_everything() -> None:

@@ -38,11 +38,11 @@ def prepared(policy: p.Policy, order: Sequence[int] = ()) -> Program:
 
 
 def with_diagrams(
-    policy: p.Policy, order: Sequence[int] = (), limit: int = 5000
+    policy: p.Policy, order: Sequence[int] = (), limit: int = 5000, forget: bool = False
 ) -> tuple[Program, Diagrams]:
     """A program and its diagrams, and both together as one program."""
     program = prepared(policy, order)
-    made = build(program, implications(policy, program), limit)
+    made = build(program, implications(policy, program), limit, forget=forget)
     plan = msgspec.structs.replace(
         program.plan,
         vertices=made.vertices,
