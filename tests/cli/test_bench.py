@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import random
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from routec.cli import exits
-from routec.cli.bench import areas, cedar, rules
+from routec.cli.bench import areas, cedar, plan_orders, rules
 from routec.cli.bench.by_hand import choose_by_hand, decide_by_hand
+from routec.cli.bench.least_calls import LeastCalls
 from routec.cli.bench.result import LeftOut, Outcome, Result, Target
 from routec.cli.bench.timing import alternate, in_child
 from routec.cli.bench.without_plan import Calls, Texts, WithoutPlan
@@ -25,8 +27,11 @@ from routec.cli.render.styled import plain
 from routec.compiler.check import check_bytes
 from routec.compiler.interpreter import Request as Interpreted
 from routec.compiler.interpreter import decide
+from routec.compiler.lower import lower
 from routec.compiler.types import Scores
 from routec.runtime.events.request import Request
+from routec.runtime.signals.values import Scores as Answer
+from routec.safety.text import NORMALISER_VERSION
 
 from .support import Run
 
@@ -329,6 +334,57 @@ def test_priority_order_reads_from_left_to_right(
     everything = without.everything(texts)
     assert everything.classifiers == 2
     assert everything.embeddings >= expected.embeddings
+
+
+FEWEST = """\
+policy fewest
+request { tier: enum(free, pro) = free }
+signal attack = classifier("attack") { labels: [yes, no], on_error: yes }
+signal topic  = classifier("topic") { labels: [code, other], on_error: other }
+signal near   = similarity { examples: ["a"] }
+model mini { provider: openai }
+category code { when topic == code, similarity: 0.9 }
+route first priority 3 { when attack == yes and near >= 0.5 to mini tag "a" cache off }
+route second priority 2 { when topic == code to mini tag "b" cache off }
+default route rest { to mini cache off }
+"""
+
+
+@pytest.mark.parametrize(
+    ("attack", "near", "topic", "expected"),
+    [
+        # All that the first route needs.
+        ("yes", 0.9, "other", Calls(1, 1, 0)),
+        # No attack excludes it; the topic settles the rest.
+        ("no", 0.9, "other", Calls(0, 2, 0)),
+        # The similarity excludes it too: the cheaper of both would do, and they cost the same.
+        ("no", 0.1, "code", Calls(0, 2, 0)),
+    ],
+)
+def test_the_fewest_calls_settle_a_request(
+    attack: str, near: float, topic: str, expected: Calls
+) -> None:
+    policy = check_bytes("p.route", FEWEST.encode()).policy
+    assert policy is not None
+    program = lower(policy, normaliser=NORMALISER_VERSION)
+    values = [
+        Answer(attack, {"yes": float(attack == "yes"), "no": float(attack == "no")}),
+        Answer(topic, {"code": float(topic == "code"), "other": float(topic == "other")}),
+        near,
+    ]
+    least = LeastCalls(program, on_vectors=())
+    request = Request("r", {"tier": "free"})
+    found = least.of(request, values, Texts("last", (), None), cached=False)
+    assert found.total == expected.total
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_policies_can_be_ordered(seed: int) -> None:
+    """No order beats the best, and what is planned is one of them or better."""
+    costs = asyncio.run(plan_orders._costs(random.Random(seed), 2))
+    assert len(costs.orders) == 2
+    assert min(costs.orders) > 0
+    assert 0 < costs.planned <= max(costs.orders) * 1.001
 
 
 def test_the_help_lists_the_areas(routec: Run) -> None:
