@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from time import perf_counter
@@ -28,7 +28,14 @@ from routec.runtime.engine.questions import NEED
 from routec.runtime.engine.run import UNSETTLED, Run
 from routec.runtime.engine.start import Pins, Start
 from routec.runtime.engine.templates import Ending, Templates
-from routec.runtime.events.decision import CacheAnswer, Decision, Reject, Selection, Ticket
+from routec.runtime.events.decision import (
+    NOT_ASKED,
+    CacheAnswer,
+    Decision,
+    Reject,
+    Selection,
+    Ticket,
+)
 from routec.runtime.events.request import Request
 from routec.runtime.selection import ALGORITHMS, Size, choose, key_text, shadow
 from routec.runtime.signals.compute import Signals
@@ -131,14 +138,15 @@ class Engine:
         given = [None] * len(requests) if pins is None else pins
         decided: list[Decision | None] = []
         runs: list[Run] = []
+        timing: dict[str, int] = {}
         for request, fixed in zip(requests, given, strict=True):
             values = self._start.everything(fixed) if fixed else None
-            decision = None if values is None else self._at_once(request, values, begin)
+            decision = None if values is None else self._at_once(request, values, timing)
             decided.append(decision)
             if decision is None:
                 runs.append(self._start.run(request, fixed, values))
         await self._settle(runs)
-        total_us = _since(begin)
+        total_us = timing["total"] = round((perf_counter() - begin) * 1e6)
         # In order, because turns of round-robin routes are counted.
         rest = iter(runs)
         decisions = [self._finish(next(rest), total_us) if d is None else d for d in decided]
@@ -192,37 +200,49 @@ class Engine:
 
     # --- one request ------------------------------------------------------------
 
-    def _at_once(self, request: Request, values: list[Any], begin: float) -> Decision | None:
+    def _at_once(
+        self, request: Request, values: list[Any], timing: Mapping[str, int]
+    ) -> Decision | None:
         """The decision of a request of which every signal is fixed.
 
         ``None`` if it takes more than that: the cache, masking, or choosing among models.
+
+        Args:
+            request: the request.
+            values: the values of its signals.
+            timing: what its batch takes, for all its decisions; known when that is at its end.
         """
         attributes, questions = request.attributes, self._unplanned
         try:
-            bits = questions.guards.fast(values, attributes) if self.program.guards else 0
+            bits = questions.guards.fast(values, attributes) if self._unguarded is None else 0
             route = questions.route.fast(values, attributes)
         except NotKnown:
             return None
-        if self._caches and self.program.routes[route].cache != "off":
-            return None
         ending = self._templates.ending(bits, route, -1)
-        guarded = ending.guarded
-        if ending.model is None or guarded.reject is not None or guarded.redact:
+        if not ending.direct:
             return None
         return Decision(
             "route",
-            route=ending.name,
-            model=ending.model,
-            fallbacks=ending.fallbacks,
-            parameters=ending.parameters,
-            tags=ending.tags,
-            headers=ending.headers,
-            selection=ending.selection,
-            signals=ending.reading(values, attributes),
-            skipped=self._templates.never,
-            path=ending.path,
-            timing_us={"total": _since(begin)},
-            thresholds=ending.thresholds,
+            ending.name,
+            ending.model,
+            ending.fallbacks,
+            ending.parameters,
+            (),
+            (),
+            None,
+            ending.tags,
+            ending.headers,
+            None,
+            NOT_ASKED,
+            ending.selection,
+            None,
+            ending.reading(values, attributes),
+            self._templates.never,
+            (),
+            ending.path,
+            timing,
+            None,
+            ending.thresholds,
         )
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
@@ -425,11 +445,6 @@ class Engine:
             ticket=None if run.question is None else run.question.ticket,
             **told,
         )
-
-
-def _since(begin: float) -> int:
-    """Microseconds since a moment."""
-    return round((perf_counter() - begin) * 1e6)
 
 
 def _check(program: Program, services: Services) -> None:

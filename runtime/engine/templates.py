@@ -68,11 +68,13 @@ class Ending:
         fallbacks: its fallbacks then.
         parameters: request parameters to set.
         thresholds: what the conditions on the path compare numbers with, by their names.
+        direct: whether nothing but values is missing: no cache, no masking, always the same model.
         measured: whether some model states a context or a price that choosing looks at.
     """
 
     __slots__ = (
         "category",
+        "direct",
         "fallbacks",
         "guarded",
         "headers",
@@ -109,6 +111,7 @@ class Ending:
         self.model: str | None = None
         self.selection: Selection | None = None
         self.fallbacks: tuple[str, ...] = ()
+        self.direct = False
         self.measured = False
 
 
@@ -226,6 +229,8 @@ class Templates:
         if route.by != "only" or sized or route.shadow is not None:
             return
         model = ending.model = route.candidates[0]
+        guarded, cached = ending.guarded, route.cache != "off" and self._program.categories
+        ending.direct = not (guarded.reject or guarded.redact or cached)
         ending.selection = Selection("only", route.candidates, 1.0)
         ending.fallbacks = tuple(dict.fromkeys(n for n in route.fallbacks if n != model))
 

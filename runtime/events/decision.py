@@ -119,7 +119,7 @@ class Failure:
     reason: str
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """One decision.
 
     Attributes:
