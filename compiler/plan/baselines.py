@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from routec.compiler.plan.costs import Costs
 from routec.compiler.plan.kleene import Conditions
-from routec.compiler.plan.simulate import Expected, Hits, Ledger
+from routec.compiler.plan.ledger import Expected, Hits, Ledger
 
 
 def evaluate_all(conditions: Conditions, costs: Costs, hits: Sequence[Hits]) -> Expected:

@@ -14,12 +14,13 @@ from routec.compiler.plan.costs import costs_of
 from routec.compiler.plan.diagram import build
 from routec.compiler.plan.implications import implications
 from routec.compiler.plan.kleene import Conditions
+from routec.compiler.plan.ledger import Expected, hits_of
 from routec.compiler.plan.live import live_routes
 from routec.compiler.plan.order import best_order
 from routec.compiler.plan.profile import Profile
 from routec.compiler.plan.report import always_needed
 from routec.compiler.plan.rows import rows_of
-from routec.compiler.plan.simulate import Expected, Simulation, hits_of
+from routec.compiler.plan.simulate import Simulation
 from routec.compiler.program import Plan, Program
 
 LIMIT = 4096

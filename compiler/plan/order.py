@@ -16,7 +16,8 @@ from random import Random
 
 from routec.compiler.plan.costs import STAGES, Costs
 from routec.compiler.plan.kleene import Conditions
-from routec.compiler.plan.simulate import Simulation, call_of
+from routec.compiler.plan.ledger import call_of
+from routec.compiler.plan.simulate import Simulation
 
 EFFORT = 3_000_000
 """Evaluations of a node over all rows that climbing may take, some microseconds each at most."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from routec.compiler.plan.costs import COSTLY
 from routec.compiler.plan.kleene import Conditions
-from routec.compiler.plan.simulate import Ledger
+from routec.compiler.plan.ledger import Ledger
 from routec.compiler.program import Program
 
 NAMED = 3

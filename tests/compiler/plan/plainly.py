@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from routec.compiler.plan.costs import STAGES, Costs
+from routec.compiler.plan.ledger import Expected, Hits
 from routec.compiler.plan.profile import Answer
-from routec.compiler.plan.simulate import Expected, Hits
 from routec.compiler.program import Node, Program, Signal
 
 Values = Mapping[str, object]

@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from routec.compiler.lower import lower
-from routec.compiler.plan.simulate import Hits
+from routec.compiler.plan.ledger import Hits
 from routec.compiler.program import Case, Node, Plan, Program
 from tests.compiler.policies import Made
 

@@ -14,9 +14,10 @@ from routec.compiler.lower import lower
 from routec.compiler.plan import optimise
 from routec.compiler.plan.costs import costs_of
 from routec.compiler.plan.kleene import Conditions
+from routec.compiler.plan.ledger import Hits, call_of
 from routec.compiler.plan.profile import Answer
 from routec.compiler.plan.rows import OTHER, Rows, rows_of
-from routec.compiler.plan.simulate import Hits, Simulation, call_of
+from routec.compiler.plan.simulate import Simulation
 from routec.compiler.program import Program
 from routec.runtime.engine import Engine
 from routec.runtime.events import Message, Request

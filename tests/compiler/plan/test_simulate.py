@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from routec.compiler.plan.costs import costs_of
 from routec.compiler.plan.kleene import Conditions
+from routec.compiler.plan.ledger import Expected
 from routec.compiler.plan.rows import rows_of
-from routec.compiler.plan.simulate import Expected, Simulation
+from routec.compiler.plan.simulate import Simulation
 from tests.compiler.policies import Made, policies
 
 from .plainly import plainly
