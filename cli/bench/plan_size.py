@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from routec.cli.bench import analysis, rules
+from routec.cli.bench import analysis, policies
 from routec.cli.bench.compiling import resolved
 from routec.cli.bench.result import Outcome, Result, Target
 from routec.cli.bench.timing import in_child, peak_mib
@@ -20,7 +20,7 @@ MEMORY = 1024.0
 """MiB."""
 
 CASES: Mapping[str, Callable[[], str]] = {
-    "1,000 routes by tenant": lambda: rules.large().text(),
+    "1,000 routes by tenant": lambda: policies.large().text(),
     "1,000 routes, guards, scores": lambda: analysis.generate(1000),
 }
 

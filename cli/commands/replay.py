@@ -82,8 +82,9 @@ def run(options: argparse.Namespace) -> int:
 async def _replay(options: argparse.Namespace, compiled: Compiled, against: Compiled | None) -> int:
     import orjson
 
+    from routec.cli.event_file import EventFile
     from routec.cli.render.replay import Counted
-    from routec.cli.replaying import Comparing, EventFile, replay_of, replayed
+    from routec.cli.replaying import Comparing, replay_of, replayed
     from routec.runtime.replay import Redecided
 
     recorded = None if against is None else against.program

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from routec.cli import exits
-from routec.cli.bench import areas, cedar, plan_orders, rules
+from routec.cli.bench import areas, cedar, plan_orders, policies
 from routec.cli.bench.by_hand import choose_by_hand, decide_by_hand
 from routec.cli.bench.least_calls import LeastCalls
 from routec.cli.bench.result import LeftOut, Outcome, Result, Target
+from routec.cli.bench.rules import Rules
 from routec.cli.bench.timing import alternate, in_child
 from routec.cli.bench.without_plan import Calls, Texts, WithoutPlan
 from routec.cli.main import COMMANDS
@@ -217,10 +218,10 @@ def test_a_child_that_fails_says_why() -> None:
 
 @pytest.mark.parametrize(
     "made",
-    [rules.small(), rules.small(routes=6, atoms=15, seed=3), rules.large(routes=400)],
+    [policies.small(), policies.small(routes=6, atoms=15, seed=3), policies.large(routes=400)],
     ids=["25 routes", "6 routes", "400 routes of tenants"],
 )
-def test_the_function_by_hand_decides_as_the_interpreter(made: rules.Rules) -> None:
+def test_the_function_by_hand_decides_as_the_interpreter(made: Rules) -> None:
     policy = check_bytes("p.route", made.text().encode()).policy
     assert policy is not None
     choose, whole = choose_by_hand(made), decide_by_hand(made)
@@ -245,14 +246,14 @@ def test_the_function_by_hand_decides_as_the_interpreter(made: rules.Rules) -> N
 
 
 def test_the_policies_are_of_the_sizes_that_are_promised() -> None:
-    few, many = rules.small(), rules.large()
+    few, many = policies.small(), policies.large()
     assert (len(few.rules) + 1, few.atoms) == (25, 80)
     assert len(many.rules) + 1 == 1000
     assert 280 <= many.atoms <= 320
 
 
 def test_cedar_decides_the_same_crisp_rules() -> None:
-    made = rules.small(crisp=True, atoms=60)
+    made = policies.small(crisp=True, atoms=60)
     choose = choose_by_hand(made)
     rows = made.rows(60)
     wanted = [choose(*row.attributes.values(), *row.signals.values()) for row in rows]
@@ -264,11 +265,11 @@ def test_cedar_decides_the_same_crisp_rules() -> None:
 
 def test_what_cedar_cannot_say_is_refused() -> None:
     with pytest.raises(ValueError, match="Cedar has no fractions"):
-        cedar.policies(rules.small())
+        cedar.policies(policies.small())
 
 
 def test_rows_are_the_same_each_time() -> None:
-    made = rules.large(routes=10)
+    made = policies.large(routes=10)
     assert made.rows(5) == made.rows(5)
     assert made.row(random.Random(1)) != made.row(random.Random(2))
 
