@@ -76,6 +76,7 @@ class TransactionalWriter:
         partition: the lane's partition of the requests topic.
         letters: partition of the dead-letter topic that the lane writes to.
         lease: the assignment that the lane belongs to.
+        opening: held while a producer is built: some hundred at once would only time out.
         working: told False when the broker does not take units and True when it does again.
         observer: is told of rebuilt producers and of being fenced.
         faults: is asked at the points of a transaction.
@@ -87,6 +88,7 @@ class TransactionalWriter:
         partition: TopicPartition,
         letters: int,
         lease: Lease,
+        opening: asyncio.Semaphore,
         working: Callable[[bool], None],
         observer: Observer,
         faults: Faults,
@@ -95,6 +97,7 @@ class TransactionalWriter:
         self._partition = partition
         self._letters = letters
         self._lease = lease
+        self._opening = opening
         self._working = working
         self._observer = observer
         self._faults = faults
@@ -111,9 +114,10 @@ class TransactionalWriter:
         while True:
             await self._faults.reach("opening", self._partition)
             try:
-                self._producer = await self._build()
-                async with asyncio.timeout(self._patience):
-                    self._offset = await self._prepare(self._producer)
+                async with self._opening:
+                    self._producer = await self._build()
+                    async with asyncio.timeout(self._patience):
+                        self._offset = await self._prepare(self._producer)
             except _REFUSES_US as error:
                 raise _forbidden(self._config, error) from error
             except (KafkaError, OSError, TimeoutError) as error:

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 _CLOSE_FLOOR = 2.0
 """Seconds that closing a client gets even when the drain has used up its time."""
 
+_OPENING = 16
+"""Lanes that open at once."""
+
 
 class Worker:
     """One member of the group; to be run once.
@@ -85,6 +88,7 @@ class Worker:
         self._intake: Intake | None = None
         self._outbox: Outbox | None = None
         self._offsets: Offsets | None = None
+        self._opening = asyncio.Semaphore(_OPENING)
         self._partitions = Partitions(0, 0, 0, 0)
         self._troubled: set[TopicPartition | None] = set()
         self._ready = False
@@ -237,6 +241,7 @@ class Worker:
                 partition,
                 letters,
                 lease,
+                self._opening,
                 lambda works: self._set_working(partition, works),
                 self._observer,
                 self._faults,
