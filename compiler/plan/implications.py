@@ -3,8 +3,9 @@
 Found are implications between single atoms, from what signals are: label and scores of one
 classifier, bands and what they divide, a score and its summands, keywords and patterns over one
 conversation. They hold of the numbers that a computer has, not only of exact ones: scores of an
-exclusive classifier add up to 1 within `TOLERANCE`, and sums are rounded. They also hold where a
-classifier or an embedder fails, but not of values that somebody has fixed against them.
+exclusive classifier add up to 1 within `TOLERANCE`, and sums are what adding doubles up gives.
+They also hold where a classifier or an embedder fails, but not of values that somebody has fixed
+against them.
 
 Left out is what the analyser takes for granted and only holds while nothing fails: that similarity
 signals measure one vector, and that signals which are defined alike agree.
@@ -24,8 +25,8 @@ from routec.compiler.theory.text import TextSignal, TextTheory
 TOLERANCE = 1e-5
 """How far each score of an exclusive classifier may be off."""
 
-ROUNDING = 1e-9
-"""How far a sum may be off, as a part of its greatest summand or of 1."""
+DIGITS = 12
+"""Decimal places that sums are rounded to."""
 
 MOST = 200_000
 """Pairs of atoms that are compared; what comes after them is not looked at."""
@@ -172,7 +173,7 @@ class _Finder:
             band_atoms = [a for a in self._of(signal.name) if self._node(a).value == band.name]
             for a in band_atoms:
                 for b in self._atoms.of[signal.source]:
-                    if lowest >= highest or not self._comparable():
+                    if not self._comparable():
                         continue
                     settled = self._atoms.within(b, (lowest, highest))
                     if settled is not None:
@@ -210,14 +211,13 @@ class _Finder:
                             yield (a, value), (b, settled)
 
     def _sum(self, signal: Signal, known: Mapping[int, bool]) -> Bounds:
+        """Bounds of a sum: added up as sums are, every step of which is monotone."""
         low = high = signal.constant
-        scale = max(1.0, abs(low))
         for summand in signal.summands:
-            least, most = self._range(summand, known)
-            ends = sorted((summand.coefficient * least, summand.coefficient * most))
-            low, high = low + ends[0], high + ends[1]
-            scale = max(scale, *(abs(end) for end in ends if math.isfinite(end)), 0.0)
-        return low - ROUNDING * scale, high + ROUNDING * scale
+            if summand.coefficient != 0:
+                ends = [summand.coefficient * end for end in self._range(summand, known)]
+                low, high = low + min(ends), high + max(ends)
+        return round(low, DIGITS), round(high, DIGITS)
 
     def _range(self, summand: Summand, known: Mapping[int, bool]) -> Bounds:
         if summand.node is not None:

@@ -278,6 +278,25 @@ def test_a_label_settles_scores_and_a_score_the_label() -> None:
     assert asked == {"test": ["topic.code", "topic.law"]}
 
 
+def test_a_stretch_that_is_implied_away_is_not_told_apart() -> None:
+    policy = policy_of(
+        "policy x\nrequest { seats: int = 1  beta: bool = false }\n"
+        f"{MODELS}"
+        "route a priority 5 { when seats < 5 and beta to m }\n"
+        "route b priority 4 { when seats < 5 to n }\n"
+        "route c priority 3 { when seats < 10 to n }\n"
+        "route d priority 2 { when beta to m }\n"
+        "default route rest { to n }"
+    )
+    program = prepared(policy)
+    atoms = {(n.op, n.value): at for at, n in enumerate(program.nodes) if n.variable is not None}
+    few, some, beta = atoms["lt", 5], atoms["lt", 10], atoms["truth", None]
+    free = build(program, {}, 100)
+    tied = build(program, {(few, False): ((beta, True),), (some, True): ((beta, False),)}, 100)
+    assert {v.outcome for v in free.vertices if v.kind == "leaf"} == {0, 1, 2, 3, 4, -1}
+    assert {v.outcome for v in tied.vertices if v.kind == "leaf"} == {1, 3, -1}
+
+
 def test_a_keyword_settles_those_that_it_includes() -> None:
     _, asked = questions_of(
         'policy x\nsignal more = keyword("refund now")\nsignal less = keyword("refund")\n'

@@ -91,7 +91,10 @@ SCORES = (
     "topic.law >= 0.7",
     "topic.law < 0.3",
     "topic.law <= 0.33",
+    "topic.law >= 0.5",
+    "topic.code > 0.3",
     "topic.code > 0.4",
+    "topic.code > 0.5",
     "topic.code >= 0.5",
     "topic.code == 0.25",
     "topic.chat < 0.25",
@@ -193,11 +196,28 @@ def test_a_summand_settles_a_sum_that_the_others_cannot_change() -> None:
     assert claims.say("kw", "need >= 0.65")
     assert claims.say("kw", "need > 0.25")
     assert claims.say("kw", "need > 0.25", yes=False, then=False)
-    assert claims.say("kw", "need >= 0.7") is False, "the least sum is 0.7, but for rounding"
+    assert claims.say("kw", "need >= 0.7") is False, "a cosine may be a little below -1"
     for kw, seats in itertools.product((False, True), (3, 4)):
         for near in (-1.0, -0.5, 0.0, 0.4999999, 0.5, 1.0):
             signals: dict[str, Value] = {"kw": kw, "near": near}
             claims.hold(all_values(claims.policy, Request("r", {"seats": seats}), signals))
+
+
+def test_sums_are_bounded_as_doubles_are_added_up() -> None:
+    parts = ("0.1", "0.2", "0.3", "0.7", "1.1", "-0.4")
+    declared = "".join(f'signal k{at} = keyword("w{at}")\n' for at in range(len(parts)))
+    terms = " + ".join(f"{part} * k{at}" for at, part in enumerate(parts))
+    cuts = ("0.1", "0.2", "0.3", "0.7", "1.1", "1.7", "2.4")
+    claims = Claims(
+        f"{declared}signal need = score {{ {terms} }}",
+        *(f"k{at}" for at in range(len(parts))),
+        *(f"need {op} {cut}" for cut in cuts for op in (">=", ">")),
+    )
+    assert claims.say("k4", "need >= 0.7")
+    assert claims.say("k4", "need > 0.7") is False
+    for bits in itertools.product((False, True), repeat=len(parts)):
+        signals: dict[str, Value] = {f"k{at}": bit for at, bit in enumerate(bits)}
+        claims.hold(all_values(claims.policy, Request("r", {}), signals))
 
 
 def test_a_sum_of_a_number_without_bounds_is_settled_by_none_of_the_others() -> None:
