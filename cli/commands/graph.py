@@ -127,6 +127,7 @@ def _drawn(
         findings,
         expected_shares(program, follower, questions, profile),
         trails,
+        fallback=() if compiled.planned is None else compiled.planned.fallback,
     )
     write = {"svg": svg, "html": html, "dot": dot, "mermaid": mermaid}
     ending = PurePath(options.output).suffix.lower()

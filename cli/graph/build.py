@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from routec.cli.describe import condition_text, value_text, variable_text
@@ -40,7 +39,7 @@ _NONES: dict[Question, tuple[str, str]] = {
     "category": ("not cached", "no category applies"),
     "route": ("no route", ""),
 }
-_NOWHERE = Trail((), False)
+_NOWHERE = Trail((), (), (), False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ def build(
     shares: Shares | None = None,
     trails: Trails | None = None,
     most: int = MOST,
+    fallback: Collection[str] = (),
 ) -> Graph:
     """What is drawn of a program.
 
@@ -71,9 +71,10 @@ def build(
         shares: how many requests go where.
         trails: a request to replay.
         most: vertices that are drawn of each question, at least 8.
+        fallback: questions whose diagrams would have been too large.
     """
     questions = flows(program)
-    builder = _Builder(program, Rules(program, places, findings), shares, trails, most)
+    builder = _Builder(program, Rules(program, places, findings), shares, trails, most, fallback)
     clusters = [builder.cluster(flow) for flow in questions]
     marked: dict[int, list[str]] = {}
     for cluster in clusters:
@@ -103,27 +104,29 @@ class _Builder:
         shares: Shares | None,
         trails: Trails | None,
         most: int,
+        fallback: Collection[str],
     ) -> None:
         self._program = program
         self._rules = rules
         self._shares = shares
         self._trails = trails
         self._most = most
+        self._fallback = fallback
         self._reading = words.Reading(program)
 
     # --- one question -----------------------------------------------------------------
 
     def cluster(self, flow: Flow) -> Cluster:
-        steps = self._steps(flow)
+        trail = self._trail(flow)
         if flow.planned:
-            drawn = drawn_diagram(flow, self._most, steps)
+            drawn = drawn_diagram(flow, self._most, trail.steps)
         else:
             keys = [self._rules.key(flow.question, row.rule) for row in flow.rows]
             marked = [at for at, key in enumerate(keys) if self._rules.marks(key)]
-            drawn = drawn_list(flow, self._most, steps, marked)
-        steps = tuple(drawn.stand_in.get(key, key) for key in steps)
-        taken = set(steps)
-        gone = {(a, b) for a, b in itertools.pairwise(steps) if a != b}
+            drawn = drawn_list(flow, self._most, trail.steps, marked)
+        at = drawn.stand_in
+        taken = {at.get(key, key) for key in trail.steps}
+        gone = {(at.get(a, a), at.get(b, b)) for a, b in trail.ways}
         vertices = [
             replace(self._vertex(flow, key, drawn), taken=key in taken) for key in drawn.keys
         ]
@@ -151,9 +154,9 @@ class _Builder:
             self._note(flow, drawn),
         )
 
-    def _steps(self, flow: Flow) -> tuple[Key, ...]:
-        """The steps of the replayed request."""
-        return () if self._trails is None else self._trails.ways.get(flow.question, _NOWHERE).steps
+    def _trail(self, flow: Flow) -> Trail:
+        """The way of the replayed request."""
+        return _NOWHERE if self._trails is None else self._trails.ways.get(flow.question, _NOWHERE)
 
     def _share_of_way(self, flow: Flow, source: Key, target: Key) -> float | None:
         if self._shares is None or "more" in (source[0], target[0]):
@@ -162,6 +165,8 @@ class _Builder:
 
     def _note(self, flow: Flow, drawn: Drawn) -> str:
         notes = []
+        if flow.question in self._fallback:
+            notes.append("A diagram of it would be too large.")
         if not flow.planned and len(flow.rows) > 1:
             notes.append(
                 "Asked in order; each that holds acts, the first that rejects ends."
@@ -252,19 +257,25 @@ class _Builder:
         """The rules that no step leads to."""
         reached = set(flow.outcomes.values())
         lost = [at for at in range(len(self._rules.of(flow.question))) if at not in reached]
-        return tuple(
+        shown, more = lost[: self._most // 4], lost[self._most // 4 :]
+        apart = [
             replace(self._outcome(flow, at, f"{flow.question[0]}-apart-{at}"), dead=True)
-            for at in lost[: self._most // 4]
-        )
+            for at in shown
+        ]
+        if more:
+            title = f"{len(more):,} more rule{'s' if len(more) > 1 else ''}"
+            name = f"{flow.question[0]}-apart-more"
+            apart.append(Vertex(name, "more", title, "not drawn", hidden=len(more)))
+        return tuple(apart)
 
     def _read(self, flow: Flow, key: Key) -> str | None:
         """What a replayed request's values are at a step that it takes."""
-        if self._trails is None or key not in self._steps(flow):
+        if self._trails is None or key not in self._trail(flow).steps:
             return None
         values = self._trails.values
         if key[0] == "rule":
             holds = values.holds(flow.rows[key[1]].when)
-            return "not known" if holds is None else "holds" if holds else "does not hold"
+            return "does not matter" if holds is None else "holds" if holds else "does not hold"
         if key[0] != "vertex":
             return None
         vertex = self._program.plan.vertices[key[1]]
@@ -277,8 +288,7 @@ class _Builder:
         name = variable_text(self._program.variables[variable])
         if value is not None:
             return f"{name} = {value_text(value)}"
-        settled = vertex.node is not None and values.holds(vertex.node) is not None
-        return f"settled without {name}" if settled else f"{name} is not known"
+        return f"settled without {name}" if self._trail(flow).ended else f"{name} is not known"
 
     # --- rules ------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ _COLOURS: dict[Stage, str] = {
     "field": "#6b7686",
     "scan": "#0a6fb0",
     "light": "#00805c",
-    "embed": "#b86e00",
+    "embed": "#955900",
     "model": "#a8457f",
     "remote": "#5a4bb0",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from routec.cli.describe import Plain
 from routec.cli.graph.flow import Flow, Key
+from routec.compiler.plan.rows import OTHER
 from routec.compiler.program import Program, Vertex
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.events.request import Request
@@ -20,12 +21,18 @@ from routec.runtime.signals.work import UNKNOWN, Work
 class Trail:
     """The steps that a request takes through one question.
 
+    A value that is not known may not matter: then all ways on are taken, and end alike.
+
     Attributes:
-        steps: from the first on.
-        ended: whether the last one answers the question; else a value is not known there.
+        steps: the first one, and all that follow from what is known.
+        ways: the ways taken between them.
+        ends: where the steps end.
+        ended: whether they all answer the question, and alike; else values are missing.
     """
 
     steps: tuple[Key, ...]
+    ways: tuple[tuple[Key, Key], ...]
+    ends: tuple[Key, ...]
     ended: bool
 
 
@@ -71,7 +78,8 @@ class Follower:
         Args:
             attributes: every field by name.
             signals: known signals by name, and scores as ``NAME.LABEL``, as decisions record
-                them; or answers with a ``label`` and ``scores``.
+                them; or whole answers with a ``label`` (``None`` for one that the policy never
+                mentions) and ``scores``.
         """
         work = Work(Request("", attributes), [UNKNOWN] * len(self._program.signals))
         for at, signal in enumerate(self._program.signals):
@@ -85,33 +93,54 @@ class Follower:
 
     def trail(self, flow: Flow, values: Values) -> Trail:
         """The way of a request through one question."""
-        steps = [flow.start]
-        while flow.ways[steps[-1]]:
-            to = self._next(flow, steps[-1], values)
-            if to is None:
-                return Trail(tuple(steps), False)
-            steps.append(to)
-        return Trail(tuple(steps), True)
+        steps: dict[Key, None] = {flow.start: None}
+        ways: list[tuple[Key, Key]] = []
+        ends: list[Key] = []
+        certain: tuple[int, int] | None = None
+        waiting = [flow.start]
+        while waiting:
+            key = waiting.pop()
+            on = self._next(flow, key, values)
+            if not on:
+                ends.append(key)
+            if len(on) > 1 and certain is None:
+                certain = (len(steps), len(ways))
+            ways += [(key, to) for to in on]
+            new = [to for to in on if to not in steps]
+            steps.update(dict.fromkeys(new))
+            waiting += new
+        path = tuple(steps)
+        if len({self._answer(flow, key) for key in ends}) == 1:
+            return Trail(path, tuple(ways), tuple(ends), True)
+        assert certain is not None, "known values lead to one end"
+        sure = path[: certain[0]]
+        return Trail(sure, tuple(ways[: certain[1]]), sure[-1:], False)
 
-    def rejecting(self, flow: Flow, key: Key) -> bool:
-        """Whether a request that ends here is rejected."""
-        rule = flow.outcomes.get(key)
-        ends = flow.question == "guards" and rule is not None and not flow.ways[key]
-        return ends and self._program.guards[rule or 0].reject is not None
+    def rejects(self, flow: Flow, trail: Trail) -> bool:
+        """Whether a request that takes these steps is rejected."""
+        if flow.question != "guards" or not trail.ended:
+            return False
+        rule = flow.outcomes.get(trail.ends[0])
+        return rule is not None and self._program.guards[rule].reject is not None
 
-    def _next(self, flow: Flow, key: Key, values: Values) -> Key | None:
+    def _answer(self, flow: Flow, key: Key) -> int:
+        return flow.outcomes.get(key, -1)
+
+    def _next(self, flow: Flow, key: Key, values: Values) -> tuple[Key, ...]:
+        """Where a request may go from a step, by what is known; nowhere from an end."""
         kind, at = key
         ways = flow.ways[key]
         if kind == "rule":
             holds = values.holds(flow.rows[at].when)
-            return None if holds is None else ways[0 if holds else 1].to
-        if kind == "vertex":
+            return (ways[0].to, ways[1].to) if holds is None else (ways[0 if holds else 1].to,)
+        if kind == "vertex" and ways:
             to = _target(self._program.plan.vertices[at], values)
-            return None if to is None else ("vertex", to)
-        return ways[0].to
+            return tuple(way.to for way in ways) if to is None else (("vertex", to),)
+        return tuple(way.to for way in ways)
 
 
 def _target(vertex: Vertex, values: Values) -> int | None:
+    """The target that a vertex's value leads to; ``None`` where that is not known."""
     if vertex.kind == "test":
         assert vertex.node is not None
         holds = values.holds(vertex.node)
@@ -134,6 +163,13 @@ def _target(vertex: Vertex, values: Values) -> int | None:
     return vertex.to[at]
 
 
+class _Whole(dict[str, float]):
+    """Scores of which those that are left out are 0."""
+
+    def __missing__(self, label: str) -> float:
+        return 0.0
+
+
 class _Partial(dict[str, float]):
     """Scores of which some are not known."""
 
@@ -145,11 +181,12 @@ def _answer(name: str, signals: Mapping[str, Any]) -> Any:
     """A classifier's answer as far as it is known; ``None`` where nothing of it is."""
     given = signals.get(name)
     if given is not None and hasattr(given, "scores"):
-        return Scores(given.label, _Partial(given.scores))
+        label = OTHER if given.label is None else given.label
+        return Scores(label, _Whole(given.scores))
     # A label that was never read is not known either; its readers take `None` for that.
-    label: Any = given
+    known: Any = given
     prefix = f"{name}."
     scores = {key[len(prefix) :]: v for key, v in signals.items() if key.startswith(prefix)}
-    if label is None and not scores:
+    if known is None and not scores:
         return None
-    return Scores(label, _Partial(scores))
+    return Scores(known, _Partial(scores))

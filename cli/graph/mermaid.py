@@ -28,7 +28,7 @@ _PLAIN = frozenset(" _-.,:=()+*/'→≤≥≠·…")
 _STYLES = (
     "  classDef scan stroke:#0a6fb0,stroke-width:2px",
     "  classDef light stroke:#00805c,stroke-width:2px",
-    "  classDef embed stroke:#b86e00,stroke-width:2px",
+    "  classDef embed stroke:#955900,stroke-width:2px",
     "  classDef model stroke:#a8457f,stroke-width:2px",
     "  classDef remote stroke:#5a4bb0,stroke-width:2px",
     "  classDef field stroke:#6b7686,stroke-width:2px",

@@ -41,7 +41,7 @@ def replayed(
             continue
         trail = follower.trail(flow, values)
         ways[flow.question] = trail
-        if follower.rejecting(flow, trail.steps[-1]):
+        if follower.rejects(flow, trail):
             break
     unfinished = tuple(question for question, trail in ways.items() if not trail.ended)
     return Trails(values, ways, _story(request, pins, decision, unfinished))

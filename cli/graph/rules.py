@@ -45,12 +45,16 @@ class Rules:
                 self._never.add(rules[0])
         self._by_node: dict[int, list[RuleKey]] = {}
         self._by_variable: dict[int, list[RuleKey]] = {}
+        self._said = {question: self._say(question) for question in KINDS}
         for question in KINDS:
             for name, when, _ in self.of(question):
                 self._note_users((KINDS[question], name), when)
 
-    def of(self, question: Question) -> list[tuple[str, int, str]]:
+    def of(self, question: Question) -> Sequence[tuple[str, int, str]]:
         """Name, node of the condition, and effect of each rule of a question, in its order."""
+        return self._said[question]
+
+    def _say(self, question: Question) -> list[tuple[str, int, str]]:
         program = self._program
         if question == "guards":
             return [(g.name, g.when, words.guard_does(g)) for g in program.guards]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,9 +64,9 @@ def expected_shares(
             {name: rows.columns[name][at] for name in signals},
         )
         for flow in flows:
-            trail = follower.trail(flow, values).steps
-            steps.update((flow.question, key) for key in trail)
-            ways.update((flow.question, a, b) for a, b in itertools.pairwise(trail))
-            if follower.rejecting(flow, trail[-1]):
+            trail = follower.trail(flow, values)
+            steps.update((flow.question, key) for key in trail.steps)
+            ways.update((flow.question, a, b) for a, b in trail.ways)
+            if follower.rejects(flow, trail):
                 break
     return Shares(rows.count, bool(profile and profile.rows), steps, ways)

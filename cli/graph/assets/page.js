@@ -173,6 +173,7 @@
     light(shown, false);
     shown = null;
     card.hidden = true;
+    card.classList.remove("kept");
     if (kept) open(kept);
   }
 

@@ -1,0 +1,57 @@
+"""Policies whose pages are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HELPDESK = (ROOT / "examples" / "policies" / "helpdesk.route").read_text()
+
+DEAD = """\
+policy dead
+request { tenant: string }
+signal topic = classifier("topic") { labels: [code, other], on_error: other }
+signal size = tokens()
+model mini { provider: openai }
+model opus { provider: anthropic }
+route fast priority 30 { when topic == code to opus }
+route slow priority 20 { when topic == code and size > 1k to mini }
+default route general { to mini }
+"""
+
+HOSTILE = (
+    "</script><script>window.pwned=1</script>",
+    '"><img src=x onerror="window.pwned=1">',
+    "<svg onload=window.pwned=1>",
+    "'-window.pwned=1-'",
+)
+
+
+def hostile() -> str:
+    """A policy that tries to run a script wherever it may say something."""
+    a, b, c, d = ('"' + text.replace('"', '\\"') + '"' for text in HOSTILE)
+    return f"""\
+policy hostile {a}
+request {{ tenant: string, plan: enum({b}, {c}, free) = free, roles: set(string) }}
+signal topic = classifier("topic") {{ labels: [{d}, {a}, other], on_error: other }}
+model mini {{ provider: {b} }}
+guard stop {{ when tenant == {a} or plan == {b}  reject 403 {a} }}
+guard mark {{ when {c} in roles  tag {b} }}
+route one priority 9 {{ when topic == {d} to mini }}
+route two priority 5 {{ when plan == {c} or tenant == {d} to mini tag {a} }}
+default route rest {{ to mini }}
+"""
+
+
+def many(routes: int) -> str:
+    """A policy with so many routes that a diagram of them is too large."""
+    fields = ", ".join(f"f{n}: bool = false" for n in range(40))
+    rules = "".join(
+        f"route r{n} priority {routes - n} {{ when f{n % 40} and f{(n * 7 + 1) % 40} and "
+        f"not f{(n * 11 + 3) % 40} and size > {routes - n} to {'ab'[n % 2]} }}\n"
+        for n in range(routes - 1)
+    )
+    return (
+        f"policy many\nrequest {{ size: int = 0, {fields} }}\n"
+        f"model a {{ provider: x }}\nmodel b {{ provider: y }}\n{rules}default route rest {{ to a }}\n"
+    )
