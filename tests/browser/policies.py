@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,12 +47,12 @@ default route rest {{ to mini }}
 def many(routes: int) -> str:
     """A policy with so many routes that a diagram of them is too large."""
     fields = ", ".join(f"f{n}: bool = false" for n in range(40))
+    flags = itertools.islice(itertools.combinations(range(40), 3), routes - 1)
     rules = "".join(
-        f"route r{n} priority {routes - n} {{ when f{n % 40} and f{(n * 7 + 1) % 40} and "
-        f"not f{(n * 11 + 3) % 40} and size > {routes - n} to {'ab'[n % 2]} }}\n"
-        for n in range(routes - 1)
+        f"route r{n} priority {routes - n} {{ when f{a} and f{b} and f{c} to {'ab'[n % 2]} }}\n"
+        for n, (a, b, c) in enumerate(flags)
     )
     return (
-        f"policy many\nrequest {{ size: int = 0, {fields} }}\n"
+        f"policy many\nrequest {{ {fields} }}\n"
         f"model a {{ provider: x }}\nmodel b {{ provider: y }}\n{rules}default route rest {{ to a }}\n"
     )

@@ -332,13 +332,21 @@ def test_an_injected_script_is_refused_by_the_page_itself(show: Show) -> None:
         "try { const s = document.createElement('script'); s.textContent = 'window.pwned = 1';"
         "document.body.append(s) } catch (e) { window.refused = e.name }"
     )
-    page.execute_script(
-        "document.body.setAttribute('onclick', 'window.pwned = 1'); document.body.click()"
-    )
     assert page.execute_script("return [window.pwned, window.refused]") == [None, "TypeError"]
     said = [entry["message"] for entry in page.get_log("browser")]
     assert any("requires 'TrustedScript'" in message for message in said)
+
+
+def test_the_page_may_not_speak_to_anyone(show: Show) -> None:
+    page = show(HELPDESK)
+    asked = page.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "fetch('http://127.0.0.1:9/').then(() => done('sent'), (e) => done(e.name))"
+    )
+    assert asked == "TypeError"
+    said = [entry["message"] for entry in page.get_log("browser")]
     assert any("Content Security Policy" in message for message in said), said
+    page.get_log("performance")
 
 
 @pytest.mark.parametrize(("wanted", "dark"), [("light", False), ("dark", True)])
