@@ -54,7 +54,7 @@ def settled(program: Program, known: Mapping[int, bool]) -> int:
     raise AssertionError("the last case always holds")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
 @given(policies(max_routes=8), st.integers(0, 2**32))
 def test_cases_give_the_interpreters_category(made: Made, seed: int) -> None:
     draw = random.Random(seed)

@@ -146,7 +146,7 @@ def test_every_request_of_a_small_policy_is_decided_as_by_the_interpreter(
 # --- their form ---------------------------------------------------------------------------
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(policies(max_routes=8), st.integers(0, 2**32))
 def test_no_path_asks_what_it_knows_already(made: Made, seed: int) -> None:
     draw = random.Random(seed)
@@ -169,7 +169,7 @@ def test_no_path_asks_what_it_knows_already(made: Made, seed: int) -> None:
                 possible[variable] = [value for value in left if ways[value] == to]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(policies(max_routes=6), st.sampled_from((0, 3, 10, 40, 2000)))
 def test_diagrams_are_sound_parts_of_a_program_within_their_limit(made: Made, limit: int) -> None:
     program, diagrams = with_diagrams(made.policy, limit=limit)

@@ -59,7 +59,7 @@ def check(
                 assert node_holds(program, b, values) is y, (program.nodes[a], x, program.nodes[b])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(policies(max_routes=8), st.integers(0, 2**32))
 def test_no_request_contradicts_an_implication(made: Made, seed: int) -> None:
     draw = random.Random(seed)

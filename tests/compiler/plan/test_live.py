@@ -29,7 +29,7 @@ def live(rules: str) -> tuple[int, ...]:
     return live_routes(policy_of(HEAD + rules + "\ndefault route rest { to n }"))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(policies(max_routes=8), st.integers(0, 2**32))
 def test_every_route_that_is_ever_chosen_is_live(made: Made, seed: int) -> None:
     draw = random.Random(seed)
