@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -46,6 +46,7 @@ class Client(Protocol):
 
 
 C = TypeVar("C", bound=Client)
+T = TypeVar("T")
 
 
 def common_options(kafka: Kafka) -> dict[str, Any]:
@@ -220,12 +221,26 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
             raise
 
 
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do something bounded to its end, though the caller be cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 async def close(client: Client, seconds: float = 3.0) -> bool:
     """Stop a client in bounded time.
 
     Returns:
         Whether it ended in order.
     """
+    return await _to_its_end(_close(client, seconds))
+
+
+async def _close(client: Client, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await client.stop()
@@ -235,11 +250,27 @@ async def close(client: Client, seconds: float = 3.0) -> bool:
     return True
 
 
+async def leave(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    """Leave the group in order; if that takes too long, by closing the connections."""
+    if not await close(consumer, seconds):
+        for task in (consumer._coordinator._coordination_task, consumer._fetcher._fetch_task):
+            task.cancel()
+        try:
+            async with asyncio.timeout(1.0):
+                await consumer._client.close()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("a consumer did not disconnect", extra={"error": repr(error)})
+
+
 async def discard(producer: AIOKafkaProducer) -> None:
     """End a producer at once, in bounded time; what it still holds is never sent.
 
     No public way ends it without sending what it holds, which is what hangs here.
     """
+    await _to_its_end(_discard(producer))
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()

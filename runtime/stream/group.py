@@ -75,6 +75,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._observer = observer
         self._faults = faults
         self._number = 0
+        self._left = False
+        self._finishing = asyncio.Lock()
         self._grace = config.kafka.rebalance_timeout / 2
         # Three steps may each need it beyond the deadline, and all must fit into what is left.
         self._floor = min(2.0, config.kafka.rebalance_timeout / 8)
@@ -88,6 +90,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Begin a new lease; its lanes open in the background."""
+        if self._left:
+            return  # the client was about to join when the worker stopped
         self._number += 1
         lease = Lease(self._number, self._policy_hash)
         try:
@@ -111,16 +115,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         begun = time.monotonic()
         await self._faults.reach("revoking", None)
-        if not await self.finish(Deadline.after(self._grace)):
+        if not await self._finish(Deadline.after(self._grace), self._floor):
             log.warning("partitions given up before all that was decided was committed")
         self._observer.rebalanced(time.monotonic() - begun)
 
     async def leave(self) -> None:
-        """End the lease at once; what is not committed is dropped."""
+        """End the lease at once, for good; what is not committed is dropped."""
+        self._left = True
         await self._finish(Deadline.after(0.0), 0.0)
 
     async def finish(self, deadline: Deadline) -> bool:
-        """End the lease in order, before one deadline for all steps; close its lanes.
+        """End the lease in order, for good, before one deadline for all steps.
 
         1. Nothing new is taken; what waits for a decision is dropped.
         2. The batch that is being decided may finish, but leaves the next steps their floor.
@@ -130,31 +135,33 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         Returns:
             Whether there was time for it; what is not committed is decided again elsewhere.
         """
+        self._left = True
         return await self._finish(deadline, self._floor)
 
     async def _finish(self, deadline: Deadline, floor: float) -> bool:
-        lease, lanes = self.lease, list(self.lanes.values())
-        if lease is None:
-            return True
-        self.lease = None
-        lease.end()
-        for lane in lanes:
-            lane.halt()
-        self._changed()
-        done = True
-        try:
-            await self._settle(deadline, floor)
-            done = await _all_settled(lanes, deadline.remaining(floor=floor))
-            await self._flush(deadline, floor)
-        except TimeoutError:
-            done = False
-        finally:
-            await asyncio.gather(*(lane.close() for lane in lanes))
-            self.lanes = {}
+        # Partitions may be given up while the worker stops.
+        async with self._finishing:
+            lease, lanes = self.lease, list(self.lanes.values())
+            if lease is None:
+                return True
+            self.lease = None
+            lease.end()
             for lane in lanes:
-                self._observer.released(lane.partition.topic, lane.partition.partition)
+                lane.halt()
             self._changed()
-        return done
+            try:
+                await self._settle(deadline, floor)
+                done = await _all_settled(lanes, deadline.remaining(floor=floor))
+                await self._flush(deadline, floor)
+            except TimeoutError:
+                done = False
+            finally:
+                await asyncio.gather(*(lane.close() for lane in lanes))
+                self.lanes = {}
+                for lane in lanes:
+                    self._observer.released(lane.partition.topic, lane.partition.partition)
+                self._changed()
+            return done
 
     async def seek(self, partition: TopicPartition, offset: int | None) -> int:
         """Go to an offset, or where the configuration says that a group without one begins.

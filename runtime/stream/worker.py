@@ -20,7 +20,7 @@ from routec.runtime.config import Config
 from routec.runtime.records import Decider
 from routec.runtime.stream.acknowledged import AcknowledgedWriter, Offsets
 from routec.runtime.stream.budget import Budget
-from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
+from routec.runtime.stream.clients import close, connect, leave, make_consumer, make_producer
 from routec.runtime.stream.deadline import Deadline
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.faults import Faults, NoFaults
@@ -149,7 +149,7 @@ class Worker:
                 await self._membership.leave()
             self._tell_ready()
             if consumer is not None:
-                await close(consumer, grace)
+                await leave(consumer, grace)
             if tail is not None:
                 await tail.stop(_CLOSE_FLOOR)
             if self._outbox is not None:

@@ -282,6 +282,29 @@ async def test_a_worker_with_a_stable_name_restarts_without_a_rebalance(
     await check_once(ready, sent)
 
 
+async def test_two_workers_under_one_stable_name_double_nothing_and_who_stops_says_why(
+    ready: Config,
+) -> None:
+    """An operator's mistake: they throw each other out of the group."""
+    same = with_runtime(
+        with_kafka(ready, instance_id="same", heartbeat_interval=0.5), batch_size=100
+    )
+    sent = await send(ready, numbered(3000))
+    pair = [Worker(same, EchoDecider(pause=0.02)) for _ in range(2)]
+    tasks = [asyncio.create_task(one.run()) for one in pair]
+    await asyncio.wait(tasks, timeout=4.0)
+    for one in pair:
+        one.stop()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if ended is not None:
+            assert isinstance(ended, StreamError)
+            assert ended.code == "group-failed"
+            assert "kafka.instance_id" in ended.help
+    async with running(Worker(same, EchoDecider())):
+        await until_committed(ready, last_offsets(sent))
+    await check_once(ready, sent)
+
+
 async def test_a_stalled_decider_holds_no_more_than_the_budget(ready: Config) -> None:
     sent = await send(ready, numbered(5000))
     small = with_runtime(ready, max_in_flight_events=300, batch_size=100)

@@ -150,7 +150,7 @@ class ApacheKafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = ["kafka.tools.StorageTool", "format", "-t", cluster]
+        command = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         command += ["-c", str(self._properties)]
         done = subprocess.run(
             self._command("-Xmx128m", *command), capture_output=True, text=True, check=False
