@@ -26,7 +26,9 @@ COMMANDS = {
     "compile": "write a policy's program",
     "lock": "write the vectors of a policy's examples, for `check`",
     "run": "decide requests from Kafka",
+    "replay": "decide recorded requests again",
     "demo": "watch a policy decide sample traffic",
+    "bench": "measure routec against its baselines",
     "models": "install and list the models that signals need",
     "rule": "explain a rule of `check` and `test`",
 }

@@ -273,7 +273,8 @@ class Vertex(Part, frozen=True):
     """One vertex of a decision diagram; its targets are vertices that come earlier.
 
     Attributes:
-        kind: ``test`` (`node`), ``switch`` and ``bisect`` (`variable`), ``act`` (`guard`), ``leaf``.
+        kind: ``test`` (`node`), ``switch`` and ``bisect`` (`variable`), ``act`` (`guard`) or
+            ``leaf``.
         to: targets. Of a test: where the atom is false, where it is true. Of a switch: one for
             each of `labels`, and one for any other value. Of a bisection: one for each of
             `bounds`, and one for greater numbers. Of an act: where to go on.
@@ -325,6 +326,8 @@ class Plan(Part, frozen=True):
         guards: root of the diagram of the guards.
         category: root of the diagram of `cases`.
         route: root of the diagram of the routes.
+        dispatch: where the routes have no diagram, root of one that leaves out nothing and asks in
+            any order: with every value known it stands for looking at each route.
     """
 
     order: tuple[int, ...] = ()
@@ -334,6 +337,7 @@ class Plan(Part, frozen=True):
     guards: int | None = None
     category: int | None = None
     route: int | None = None
+    dispatch: int | None = None
 
 
 class Program(Part, frozen=True):
@@ -488,6 +492,7 @@ def _plan_is_sound(program: Program) -> bool:
         (plan.guards, -1, len(program.guards)),
         (plan.category, -1, categories),
         (plan.route, 0, len(program.routes)),
+        (plan.dispatch, 0, len(program.routes)),
     ):
         if root is not None:
             good = good and 0 <= root < len(reached)

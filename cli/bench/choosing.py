@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routec.compiler.program import Program
-from routec.runtime.engine.ask import planned
+from routec.runtime.engine.ask import unplanned
 from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import Conditions
+from routec.runtime.engine.index import FROM, Index
 from routec.runtime.engine.start import Start
 from routec.runtime.events.request import Request
 
@@ -25,7 +26,9 @@ def chooser(
     """What chooses, and what makes the values of all requests, new ones at each call."""
     conditions = Conditions(program)
     code = Code(program, conditions.signals, conditions.turn)
-    fast = planned(program, conditions, code, True).route.fast
+    index = Index(program) if len(program.routes) >= FROM else None
+    # As the engine does where every signal is fixed.
+    fast = unplanned(program, conditions, code, index).route.fast
     start = Start(program, conditions.signals, code.places)
     names = [route.name for route in program.routes]
     values = [start.everything(one) for one in pins]

@@ -14,7 +14,6 @@ from typing import Any
 from routec.cli.bench.without_plan import Calls, Texts
 from routec.compiler.program import Program, Signal
 from routec.runtime.engine.ask import planned
-from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.engine.questions import NEED
 from routec.runtime.events.request import Request
@@ -36,8 +35,7 @@ class LeastCalls:
         self._program = program
         self._on_vectors = frozenset(on_vectors)
         conditions = Conditions(program)
-        code = Code(program, conditions.signals, conditions.turn)
-        self._questions = planned(program, conditions, code, generated=False)
+        self._questions = planned(program, conditions, None, None)
         # What one embedding tells comes together.
         units: dict[str, list[int]] = {}
         for at, signal in enumerate(program.signals):

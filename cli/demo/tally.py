@@ -18,7 +18,7 @@ class Tally:
         sent: events sent, malformed ones included.
         malformed: of these, how many were made wrong on purpose.
         outcomes: decisions by outcome.
-        routes: decisions by route, cached ones included; rejected ones have none.
+        routes: decisions by route; cached and rejected ones have none.
         rejects: rejected decisions by guard, or by reason where no guard rejected.
         dead_letters: events that came out as dead letters, by code.
         repeated: decisions that came a second time (delivery is at least once).

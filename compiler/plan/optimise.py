@@ -21,10 +21,13 @@ from routec.compiler.plan.profile import Profile
 from routec.compiler.plan.report import always_needed
 from routec.compiler.plan.rows import rows_of
 from routec.compiler.plan.simulate import Simulation
-from routec.compiler.program import Plan, Program
+from routec.compiler.program import Plan, Program, Vertex
 
 LIMIT = 4096
-"""Most vertices of all decision diagrams together."""
+"""Most vertices of all decision diagrams together, but for dispatch."""
+
+DISPATCH = 16
+"""Most vertices for each route of the diagram that dispatches among all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,16 @@ def optimise(
 
     program = replace(program, plan=replace(program.plan, order=order))
     diagrams = build(program, implications(policy, program), limit)
+    vertices, dispatch = diagrams.vertices, None
+    if diagrams.route is None and limit:
+        vertices, dispatch = _with_dispatch(program, vertices)
     plan = replace(
         program.plan,
-        vertices=diagrams.vertices,
+        vertices=vertices,
         guards=diagrams.guards,
         category=diagrams.category,
         route=diagrams.route,
+        dispatch=dispatch,
     )
     program = replace(program, plan=plan)
     planned = Conditions(program, conditions.rows)
@@ -104,3 +111,24 @@ def optimise(
         bool(profile is not None and profile.rows),
         conditions.rows.assumed,
     )
+
+
+def _with_dispatch(
+    program: Program, vertices: tuple[Vertex, ...]
+) -> tuple[tuple[Vertex, ...], int | None]:
+    """The vertices with those of a diagram of all routes for any values, and its root."""
+    replace = msgspec.structs.replace
+    routes = replace(program, guards=(), plan=Plan(order=program.plan.order))
+    found = build(routes, {}, DISPATCH * len(program.routes), forget=True)
+    if found.route is None:
+        return vertices, None
+    kept = {found.route}
+    for at in range(found.route, -1, -1):
+        if at in kept:
+            kept.update(found.vertices[at].to)
+    moved = {at: len(vertices) + place for place, at in enumerate(sorted(kept))}
+    more = tuple(
+        replace(found.vertices[at], to=tuple(moved[to] for to in found.vertices[at].to))
+        for at in sorted(kept)
+    )
+    return vertices + more, moved[found.route]

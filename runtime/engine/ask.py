@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from routec.compiler.program import Plan, Program
-from routec.runtime.engine.code import Chooser, Code
+from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import Conditions
-from routec.runtime.engine.index import FROM, Index
+from routec.runtime.engine.index import Index
 from routec.runtime.engine.questions import Question, Walk, acting, first_of
 
 
@@ -31,72 +31,87 @@ class Questions:
     cases: Question | None
 
 
-def planned(program: Program, conditions: Conditions, code: Code, generated: bool) -> Questions:
+def planned(
+    program: Program,
+    conditions: Conditions,
+    code: Code | None,
+    index: Index | None,
+) -> Questions:
     """The questions as the plan has them.
 
     Its diagrams leave out what no request can be, so they are for values that were computed.
+
+    Args:
+        program: the program.
+        conditions: its conditions.
+        code: makes its functions; ``None`` to do without.
+        index: of its routes, where there are many.
     """
     return Questions(
-        _guards(program, conditions, code, generated),
-        _routes(program, conditions, code, generated),
-        _categories(program, conditions, code, generated),
-        _cases(program, conditions, code, generated),
+        _guards(program, conditions, code),
+        _routes(program, conditions, code, index),
+        _categories(program, conditions, code),
+        _cases(program, conditions, code),
     )
 
 
-def unplanned(program: Program, conditions: Conditions, code: Code, generated: bool) -> Questions:
+def unplanned(
+    program: Program, conditions: Conditions, code: Code | None, index: Index | None
+) -> Questions:
     """The questions for any values, such as a caller fixes: together they may be impossible."""
-    open_plan = msgspec.structs.replace(program, plan=Plan(order=program.plan.order))
-    return planned(open_plan, conditions, code, generated)
+    plan = program.plan
+    kept = Plan(order=plan.order, vertices=plan.vertices, dispatch=plan.dispatch)
+    return planned(msgspec.structs.replace(program, plan=kept), conditions, code, index)
 
 
-def _guards(program: Program, conditions: Conditions, code: Code, generated: bool) -> Question:
-    """Which guards act, as bits, up to the first that rejects."""
+def _guards(program: Program, conditions: Conditions, code: Code | None) -> Question:
     root = program.plan.guards
     if root is not None:
         walk = Walk(program, conditions, root, guards=True)
-        return Question(walk, code.diagram(root, guards=True) if generated else None)
+        return Question(walk, None if code is None else code.diagram(root, guards=True))
     guards = [(guard.when, guard.reject is not None) for guard in program.guards]
-    return Question(acting(conditions, guards), code.acting(guards) if generated else None)
+    return Question(acting(conditions, guards), None if code is None else code.acting(guards))
 
 
-def _routes(program: Program, conditions: Conditions, code: Code, generated: bool) -> Question:
-    """Which route holds."""
-    routes = program.plan.routes or range(len(program.routes))
-    cases = [(program.routes[at].when, at) for at in routes]
-    return _first(program, conditions, code, cases, program.plan.route, generated)
+def _routes(
+    program: Program, conditions: Conditions, code: Code | None, index: Index | None
+) -> Question:
+    plan = program.plan
+    live = plan.routes or tuple(range(len(program.routes)))
+    cases = [(program.routes[at].when, at) for at in live]
+    question = _first(program, conditions, code, cases, plan.route)
+    if plan.route is not None or index is None:
+        return question
+    among = sum(1 << at for at in live)
+    careful = first_of(conditions, lambda work: index.possible(work, among))
+    dispatch = None
+    if code is not None and plan.dispatch is not None:
+        dispatch = code.diagram(plan.dispatch)
+    return Question(careful, dispatch or question.fast)
 
 
-def _cases(
-    program: Program, conditions: Conditions, code: Code, generated: bool
-) -> Question | None:
-    """Which category applies whatever the route; ``None`` where only the route tells."""
+def _cases(program: Program, conditions: Conditions, code: Code | None) -> Question | None:
     cases = [(case.when, case.category) for case in program.plan.cases]
     if not cases:
         return None
-    return _first(program, conditions, code, cases, program.plan.category, generated)
+    return _first(program, conditions, code, cases, program.plan.category)
 
 
-def _categories(program: Program, conditions: Conditions, code: Code, generated: bool) -> Question:
-    """Which category a route has that leaves it open."""
+def _categories(program: Program, conditions: Conditions, code: Code | None) -> Question:
     cases = [(category.when, at) for at, category in enumerate(program.categories)]
-    return _first(program, conditions, code, cases, None, generated, otherwise=-1)
+    return _first(program, conditions, code, cases, None, otherwise=-1)
 
 
 def _first(
     program: Program,
     conditions: Conditions,
-    code: Code,
+    code: Code | None,
     cases: Sequence[tuple[int, int]],
     root: int | None,
-    generated: bool,
     otherwise: int | None = None,
 ) -> Question:
     if root is not None:
         walk = Walk(program, conditions, root)
-        return Question(walk, code.diagram(root) if generated else None)
-    if len(cases) < FROM or otherwise is not None:
-        fast: Chooser | None = code.first(cases, otherwise) if generated else None
-        return Question(first_of(conditions, lambda work: cases, otherwise), fast)
-    index = Index(program, code, cases)
-    return Question(first_of(conditions, index.possible), index.first if generated else None)
+        return Question(walk, None if code is None else code.diagram(root))
+    careful = first_of(conditions, lambda work: cases, otherwise)
+    return Question(careful, None if code is None else code.first(cases, otherwise))

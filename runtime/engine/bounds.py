@@ -112,15 +112,24 @@ class Bounds:
             high.append((part.coefficient, most if part.coefficient else 0.0))
         return (score(signal.constant, low), score(signal.constant, high))
 
-    def _in_band(self, at: int, name: str, work: Work) -> bool | None:
+    def bands(self, variable: int, work: Work) -> tuple[str, ...] | None:
+        """The bands that a variable can still be in; ``None`` if it is none of bands."""
+        at = self._signals[self._program.variables[variable].name]
+        return self._bands(at, work) if self._program.signals[at].kind == "bands" else None
+
+    def _bands(self, at: int, work: Work) -> tuple[str, ...]:
         signal = self._program.signals[at]
         assert signal.source is not None
         low, high = self.of(signal.source, work)
         names = [each.name for each in signal.bands]
         first, last = names.index(band(signal.bands, low)), names.index(band(signal.bands, high))
-        if name not in names[first : last + 1]:
+        return tuple(names[first : last + 1])
+
+    def _in_band(self, at: int, name: str, work: Work) -> bool | None:
+        names = self._bands(at, work)
+        if name not in names:
             return False
-        return True if first == last else None
+        return True if len(names) == 1 else None
 
 
 def _range(signal: Signal) -> Range:

@@ -18,11 +18,12 @@ from operator import attrgetter
 from time import perf_counter
 from typing import Any
 
-from routec.compiler.program import Plan, Program, ProgramError, digest
+from routec.compiler.program import Program, ProgramError, digest
 from routec.runtime.engine.ask import Questions, planned, unplanned
 from routec.runtime.engine.caching import CacheDesk
 from routec.runtime.engine.code import Code
 from routec.runtime.engine.conditions import STAGES, Conditions
+from routec.runtime.engine.index import FROM, Index
 from routec.runtime.engine.masking import find_masks
 from routec.runtime.engine.questions import NEED
 from routec.runtime.engine.run import UNSETTLED, Run
@@ -103,10 +104,10 @@ class Engine:
         )
         self._models = {model.name: model for model in program.models}
         code = Code(program, self._conditions.signals, self._conditions.turn)
-        self._unplanned = unplanned(program, self._conditions, code, generated)
-        self._planned = self._unplanned
-        if program.plan != Plan(order=program.plan.order):
-            self._planned = planned(program, self._conditions, code, generated)
+        self._index = Index(program) if len(program.routes) >= FROM else None
+        functions = code if generated else None
+        self._unplanned = unplanned(program, self._conditions, functions, self._index)
+        self._planned = planned(program, self._conditions, functions, self._index)
         names = {category.name: at for at, category in enumerate(program.categories)}
         self._forced = tuple(
             names[route.category] if route.category is not None else -1 for route in program.routes
@@ -218,7 +219,8 @@ class Engine:
             route = questions.route.fast(values, attributes)
         except NotKnown:
             return None
-        ending = self._templates.ending(bits, route, -1)
+        mask = -1 if self._index is None else self._index.mask(attributes)
+        ending = self._templates.ending(bits, route, -1, mask)
         if not ending.direct:
             return None
         return Decision(
@@ -370,6 +372,7 @@ class Engine:
             run.bits,
             -1 if rejected or cached else run.route,
             -1 if rejected else run.category,
+            -1 if self._index is None else self._index.mask(run.attributes),
         )
         pins = run.pins
         fixed = len(pins & self._every) if pins and pins is not self._every else len(pins)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from routec.compiler.program import Program
+from routec.compiler.program import Program, Vertex
 from routec.runtime.engine.code import Chooser
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.signals.work import NotKnown, Work
@@ -148,14 +148,31 @@ class Walk:
                 case _:
                     assert vertex.variable is not None
                     value = self._conditions.readers[vertex.variable](work)
-                    if value is None:
+                    targets = (
+                        {vertex.to[_place(vertex, value)]}
+                        if value is not None
+                        else self._reachable(vertex, vertex.variable, work)
+                    )
+                    if len(targets) != 1:
                         return NEED - self._conditions.wanted_by(vertex.variable, work)
-                    if vertex.kind == "switch":
-                        labels = vertex.labels
-                        place = labels.index(value) if value in labels else len(labels)
-                    else:
-                        place = place_of(value, vertex.bounds, vertex.inclusive)
-                    at = vertex.to[place]
+                    at = targets.pop()
+
+    def _reachable(self, vertex: Vertex, variable: int, work: Work) -> set[int]:
+        """Where the values that an unknown variable can still have would lead."""
+        if vertex.kind == "bisect":
+            low, high = self._conditions.bounds.of(variable, work)
+            return set(vertex.to[_place(vertex, low) : _place(vertex, high) + 1])
+        names = self._conditions.bounds.bands(variable, work)
+        if names is None:
+            return set()
+        return {vertex.to[_place(vertex, name)] for name in names}
+
+
+def _place(vertex: Vertex, value: Any) -> int:
+    """Index of the target that a value of a switch or a bisection takes."""
+    if vertex.kind == "switch":
+        return vertex.labels.index(value) if value in vertex.labels else len(vertex.labels)
+    return place_of(value, vertex.bounds, vertex.inclusive)
 
 
 def place_of(number: float, bounds: Sequence[float], inclusive: Sequence[bool]) -> int:

@@ -129,7 +129,7 @@ class Templates:
         self._conditions = conditions
         self._code = code
         self._guarded: dict[int, Guarded] = {}
-        self._endings: dict[tuple[int, int, int], Ending] = {}
+        self._endings: dict[tuple[int, int, int, int], Ending] = {}
         self._contexts = {m.name: m.context is not None for m in program.models}
         read = {v.name: at for at, v in enumerate(program.variables) if v.source == "signal"}
         derived = {s.name for s in program.signals if s.stage == "derived"}
@@ -152,19 +152,21 @@ class Templates:
             self._guarded[bits] = found
         return found
 
-    def ending(self, bits: int, route: int, category: int) -> Ending:
+    def ending(self, bits: int, route: int, category: int, possible: int) -> Ending:
         """What decisions have in common.
 
         Args:
             bits: the guards that act.
             route: index of the route taken; -1 of a rejection, or where the cache answered.
             category: index of the category whose terms apply; -1 for none.
+            possible: the routes that the request's fields leave possible, as bits; the others
+                are not part of the path.
         """
-        key = (bits, route, category)
+        key = (bits, route, category, possible & (2 << route) - 1 if route >= 0 else 0)
         found = self._endings.get(key)
         if found is None:
             _make_room(self._endings)
-            found = self._endings[key] = self._make(bits, route, category)
+            found = self._endings[key] = self._make(*key)
         return found
 
     def skipped(self, work: Work) -> tuple[str, ...]:
@@ -178,14 +180,15 @@ class Templates:
             found.sort()
         return tuple([name for _, name in found])
 
-    def _make(self, bits: int, route: int, category: int) -> Ending:
+    def _make(self, bits: int, route: int, category: int, possible: int) -> Ending:
         program = self._program
         guarded = self.guarded(bits)
         chosen = program.routes[route] if route >= 0 else None
         name = program.categories[category].name if category >= 0 else None
         path = [*guarded.path]
         if chosen is not None:
-            path += [each.when for each in program.routes[: route + 1]]
+            routes = program.routes[: route + 1]
+            path += [each.when for at, each in enumerate(routes) if possible >> at & 1]
         asked = chosen is None or chosen.cache == "auto"
         if asked and guarded.reject is None:
             last = category if category >= 0 else len(program.categories)

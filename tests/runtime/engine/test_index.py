@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from routec.compiler import check_bytes, interpreter
 from routec.compiler.lower import lower
+from routec.compiler.plan import optimise
+from routec.compiler.policy import Policy
+from routec.compiler.program import Program
 from routec.compiler.types import Scores
 from routec.runtime.engine import Engine
-from routec.runtime.engine.code import Code
-from routec.runtime.engine.conditions import Conditions
 from routec.runtime.engine.index import FROM, Index
 from routec.runtime.events import Message, Request
-from routec.runtime.signals.work import UNKNOWN, NotKnown
 from routec.safety.text import NORMALISER_VERSION
 from tests.runtime.doubles import Backend, services
 from tests.runtime.engine.test_against_interpreter import as_interpreted
@@ -87,13 +88,23 @@ def values_of(dice: random.Random) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_many_routes_decide_as_the_interpreter_does(seed: int) -> None:
+def planned(policy: Policy, program: Program) -> Program:
+    """Planned without room for a diagram of the routes, so that one that dispatches stands in."""
+    made = optimise(policy, program, limit=100).program
+    assert (made.plan.route, made.plan.dispatch is None) == (None, False)
+    return made
+
+
+@pytest.mark.parametrize("plan", [lambda policy, program: program, planned])
+@pytest.mark.parametrize("seed", range(6))
+def test_many_routes_decide_as_the_interpreter_does(
+    seed: int, plan: Callable[[Policy, Program], Program]
+) -> None:
     dice = random.Random(seed)
     checked = check_bytes("many.route", policy_text(dice, FROM + 60).encode())
     assert checked.policy is not None, checked.findings
     policy = checked.policy
-    program = lower(policy, normaliser=NORMALISER_VERSION)
+    program = plan(policy, lower(policy, normaliser=NORMALISER_VERSION))
     engine = Engine(program, services())
     requests = [Request(str(at), attributes_of(dice), tokens=1) for at in range(60)]
     pins = [values_of(dice) for _ in requests]
@@ -134,13 +145,28 @@ def test_many_routes_ask_no_more_than_looking_at_each(seed: int) -> None:
     assert decided(True) == decided(False)
 
 
-def test_the_index_gives_up_where_a_keyword_is_not_known() -> None:
-    dice = random.Random(3)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_route_ruled_out_by_fields_could_not_have_held(seed: int) -> None:
+    """What the index leaves out is false, whatever the signals are; the path does without it."""
+    dice = random.Random(200 + seed)
     checked = check_bytes("many.route", policy_text(dice, FROM + 60).encode())
     assert checked.policy is not None
-    program = lower(checked.policy, normaliser=NORMALISER_VERSION)
-    conditions = Conditions(program)
-    code = Code(program, conditions.signals, conditions.turn)
-    index = Index(program, code, [(route.when, at) for at, route in enumerate(program.routes)])
-    with pytest.raises(NotKnown):
-        index.first([UNKNOWN] * code.places, attributes_of(dice))
+    policy = checked.policy
+    program = lower(policy, normaliser=NORMALISER_VERSION)
+    index, engine = Index(program), Engine(program, services())
+    ruled_out = 0
+    for at in range(40):
+        attributes, values = attributes_of(dice), values_of(dice)
+        mask = index.mask(attributes)
+        everything = interpreter.all_values(
+            policy, interpreter.Request(str(at), attributes, 1), values
+        )
+        for place, route in enumerate(policy.routes):
+            if not mask >> place & 1:
+                ruled_out += 1
+                assert not interpreter.evaluate(route.when.expr, everything)
+        [decision] = asyncio.run(engine.decide([Request(str(at), attributes, tokens=1)], [values]))
+        chosen = next(p for p, r in enumerate(policy.routes) if r.name == decision.route)
+        whens = [program.routes[p].when for p in range(chosen + 1) if mask >> p & 1]
+        assert list(decision.path) == whens
+    assert ruled_out > 400
