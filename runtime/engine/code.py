@@ -40,6 +40,9 @@ _INLINE = 12
 _WRITTEN_OUT = 8
 """Largest condition, in nodes, that is written out at each of its uses."""
 
+_REPEATED = 10
+"""Most vertices of a part with several sources that is written out at each rather than called."""
+
 _CALLS = 300
 """Most functions of a diagram inside each other, far from the end of Python's stack."""
 
@@ -330,11 +333,14 @@ class _Diagram:
                 if to not in seen:
                     seen.add(to)
                     reached.append(to)
+        sizes = [1] * (root + 1)
+        for at in range(root + 1):
+            sizes[at] += sum(sizes[to] for to in set(self._vertices[at].to))
         heads = {root: None}
         depth: dict[int, int] = {root: 0}
         for at in sorted(seen, reverse=True):
             vertex = self._vertices[at]
-            shared = sources.get(at, 0) > 1 and vertex.kind != "leaf"
+            shared = sources.get(at, 0) > 1 and sizes[at] > _REPEATED
             dispatched = vertex.kind == "switch" and len(vertex.labels) >= _DISPATCH
             if shared or depth[at] >= _INLINE:
                 heads[at] = None
