@@ -108,6 +108,9 @@ class Engine:
         functions = code if generated else None
         self._unplanned = unplanned(program, self._conditions, functions, self._index)
         self._planned = planned(program, self._conditions, functions, self._index)
+        self._endings = self._templates.endings
+        self._fast_guards = self._unplanned.guards.fast
+        self._fast_route = self._unplanned.route.fast
         names = {category.name: at for at, category in enumerate(program.categories)}
         self._forced = tuple(
             names[route.category] if route.category is not None else -1 for route in program.routes
@@ -138,21 +141,25 @@ class Engine:
         begin = perf_counter()
         given = [None] * len(requests) if pins is None else pins
         decided: list[Decision | None] = []
+        note = decided.append
         runs: list[Run] = []
         timing: dict[str, int] = {}
+        everything, at_once = self._start.everything, self._at_once
         for request, fixed in zip(requests, given, strict=True):
-            values = self._start.everything(fixed) if fixed else None
-            decision = None if values is None else self._at_once(request, values, timing)
-            decided.append(decision)
+            values = everything(fixed) if fixed else None
+            decision = None if values is None else at_once(request, values, timing)
+            note(decision)
             if decision is None:
                 runs.append(self._start.run(request, fixed, values))
-        await self._settle(runs)
+        if runs:
+            await self._settle(runs)
         total_us = timing["total"] = round((perf_counter() - begin) * 1e6)
         # In order, because turns of round-robin routes are counted.
         rest = iter(runs)
-        decisions = [self._finish(next(rest), total_us) if d is None else d for d in decided]
-        for (outcome, route), count in Counter(map(_OUTCOME, decisions)).items():
-            self._observer.decided(outcome, route, count)
+        decisions = [d or self._finish(next(rest), total_us) for d in decided]
+        if self._observer is not SILENT:
+            for (outcome, route), count in Counter(map(_OUTCOME, decisions)).items():
+                self._observer.decided(outcome, route, count)
         return decisions
 
     def store(self, ticket: Ticket, body: object, now: float) -> str | None:
@@ -213,14 +220,19 @@ class Engine:
             values: the values of its signals.
             timing: what its batch takes, for all its decisions; known when that is at its end.
         """
-        attributes, questions = request.attributes, self._unplanned
+        attributes = request.attributes
         try:
-            bits = questions.guards.fast(values, attributes) if self._unguarded is None else 0
-            route = questions.route.fast(values, attributes)
+            bits = self._fast_guards(values, attributes) if self._unguarded is None else 0
+            route = self._fast_route(values, attributes)
         except NotKnown:
             return None
-        mask = -1 if self._index is None else self._index.mask(attributes)
-        ending = self._templates.ending(bits, route, -1, mask)
+        if self._index is None:
+            # Nearly always there is one: not even a call is spent on it.
+            ending = self._endings.get((bits, route, -1, 0))
+            if ending is None:
+                ending = self._templates.ending(bits, route, -1, 0)
+        else:
+            ending = self._templates.ending(bits, route, -1, self._index.mask(attributes))
         if not ending.direct:
             return None
         return Decision(
@@ -372,7 +384,7 @@ class Engine:
             run.bits,
             -1 if rejected or cached else run.route,
             -1 if rejected else run.category,
-            -1 if self._index is None else self._index.mask(run.attributes),
+            0 if self._index is None else self._index.mask(run.attributes),
         )
         pins = run.pins
         fixed = len(pins & self._every) if pins and pins is not self._every else len(pins)

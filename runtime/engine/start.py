@@ -42,8 +42,8 @@ class Start:
         )
         types = [exact_type(program.signals[at]) for at in self._computed]
         self._types = [float if type_ is None else type_ for type_ in types]
-        floats = [name for name, type_ in zip(names, types, strict=True) if type_ is None]
-        # Twice the same name makes a tuple of one.
+        floats = [place for place, type_ in enumerate(types) if type_ is None]
+        # Twice the same place makes a tuple of one.
         self._floats = itemgetter(*floats, floats[0]) if floats else None
         self.every = frozenset(self._computed)
         # Where derived signals come last, nothing has to be put in its place.
@@ -83,10 +83,10 @@ class Start:
             fixed = self._all(pins)
         except KeyError:
             return None
-        if list(map(type, fixed)) != self._types:
+        if [*map(type, fixed)] != self._types:
             return None
         # A sum of numbers is finite only if each of them is.
-        if self._floats is not None and not math.isfinite(sum(self._floats(pins))):
+        if self._floats is not None and not math.isfinite(sum(self._floats(fixed))):
             return None
         if self._tail is not None:
             return [*fixed, *self._tail]

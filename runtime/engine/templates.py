@@ -122,6 +122,10 @@ class Templates:
         program: the program.
         conditions: its conditions.
         code: its generated functions.
+
+    Attributes:
+        endings: those made so far, by the arguments of `ending`.
+        never: derived signals that nothing reads.
     """
 
     def __init__(self, program: Program, conditions: Conditions, code: Code) -> None:
@@ -129,7 +133,7 @@ class Templates:
         self._conditions = conditions
         self._code = code
         self._guarded: dict[int, Guarded] = {}
-        self._endings: dict[tuple[int, int, int, int], Ending] = {}
+        self.endings: dict[tuple[int, int, int, int], Ending] = {}
         self._contexts = {m.name: m.context is not None for m in program.models}
         read = {v.name: at for at, v in enumerate(program.variables) if v.source == "signal"}
         derived = {s.name for s in program.signals if s.stage == "derived"}
@@ -159,14 +163,16 @@ class Templates:
             bits: the guards that act.
             route: index of the route taken; -1 of a rejection, or where the cache answered.
             category: index of the category whose terms apply; -1 for none.
-            possible: the routes that the request's fields leave possible, as bits; the others
-                are not part of the path.
+            possible: the routes that the request's fields leave possible, as bits, and the
+                others are not part of the path; 0 for all.
         """
-        key = (bits, route, category, possible & (2 << route) - 1 if route >= 0 else 0)
-        found = self._endings.get(key)
+        if possible:
+            possible = possible & (2 << route) - 1 if route >= 0 else 0
+        key = (bits, route, category, possible)
+        found = self.endings.get(key)
         if found is None:
-            _make_room(self._endings)
-            found = self._endings[key] = self._make(*key)
+            _make_room(self.endings)
+            found = self.endings[key] = self._make(*key)
         return found
 
     def skipped(self, work: Work) -> tuple[str, ...]:
@@ -188,7 +194,8 @@ class Templates:
         path = [*guarded.path]
         if chosen is not None:
             routes = program.routes[: route + 1]
-            path += [each.when for at, each in enumerate(routes) if possible >> at & 1]
+            left = possible or -1
+            path += [each.when for at, each in enumerate(routes) if left >> at & 1]
         asked = chosen is None or chosen.cache == "auto"
         if asked and guarded.reject is None:
             last = category if category >= 0 else len(program.categories)
