@@ -108,7 +108,6 @@ class Engine:
         functions = code if generated else None
         self._unplanned = unplanned(program, self._conditions, functions, self._index)
         self._planned = planned(program, self._conditions, functions, self._index)
-        self._endings = self._templates.endings
         self._fast_guards = self._unplanned.guards.fast
         self._fast_route = self._unplanned.route.fast
         names = {category.name: at for at, category in enumerate(program.categories)}
@@ -116,6 +115,7 @@ class Engine:
             names[route.category] if route.category is not None else -1 for route in program.routes
         )
         self._templates = Templates(program, self._conditions, code)
+        self._endings = self._templates.endings
         self._unguarded = None if program.guards else self._templates.guarded(0)
         self._caches = bool(program.categories)
         self._start = Start(program, self._conditions.signals, code.places)
