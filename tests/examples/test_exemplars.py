@@ -22,9 +22,21 @@ from routec.cli.demo.traffic.phrasebook import Intent, fill, intents, slot_value
 POLICIES = Path(__file__).parents[2] / "examples" / "policies"
 FILES = sorted((POLICIES / "exemplars").glob("*.jsonl"))
 LABELS = {
+    "claims": {"damage", "injury", "other"},
     "clinical": {"emergency", "symptoms", "medication", "admin"},
     "code_task": {"write", "debug", "explain", "other"},
+    "finance_desk": {"invoice", "expense", "other"},
+    "hr_desk": {"pay", "absence", "other"},
+    "it_desk": {"access", "outage", "other"},
     "jailbreak": {"benign", "jailbreak"},
+    "moderation_de": {"abuse", "fine"},
+    "moderation_en": {"abuse", "fine"},
+    "moderation_es": {"abuse", "fine"},
+    "moderation_fr": {"abuse", "fine"},
+    "mood": {"calm", "frustrated", "leaving"},
+    "orders": {"delivery", "returns", "other"},
+    "rights": {"access", "erasure", "other"},
+    "sales_desk": {"quote", "renewal", "other"},
     "sensitivity": {"health", "finance", "identity", "neutral"},
     "topic": {"billing", "code", "legal", "other"},
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
 from routec.cli.demo.traffic.draw import below, between, chance, pick, pick_popular, sample
+from routec.cli.demo.traffic.sample import Topic
 
 AttributeType = Literal["bool", "int", "float", "string", "enum", "set"]
 
@@ -18,6 +19,25 @@ _STRINGS = {
     "roles": ("viewer", "agent", "admin", "developer", "auditor", "clinician"),
     "department": ("sales", "support", "finance", "research", "legal"),
 }
+
+_FITTING: Mapping[str, Mapping[Topic, tuple[str, ...]]] = {
+    "subject": {
+        "billing": ("invoice", "service"),
+        "code": ("technical",),
+        "legal": ("legal",),
+        "medical": ("service",),
+    },
+    "desk": {
+        "billing": ("finance", "sales"),
+        "code": ("engineering", "it"),
+        "legal": ("legal", "sales"),
+        "medical": ("hr",),
+    },
+    "page": {"billing": ("shop", "account"), "legal": ("imprint",)},
+}
+"""Enums that say where or about what somebody asks, and the members that fit what he asks."""
+
+_FITS = 0.8  # how often one of them is drawn: people choose wrongly, and some have no choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +62,33 @@ class Attribute:
     path: str | None = None
 
 
-def attributes_for(fields: Sequence[Attribute], rng: Random) -> dict[str, Any]:
+def attributes_for(
+    fields: Sequence[Attribute], rng: Random, topic: Topic | None = None
+) -> dict[str, Any]:
     """A value for each field, as a JSON object; some of those not required are left out.
 
-    Strings and enums are drawn with a Zipf-like popularity, the first the most popular.
+    Strings and enums are drawn with a Zipf-like popularity, the first the most popular; an enum
+    that tells what a request is about (`subject`, `desk`, `page`) mostly agrees with the topic.
+
+    Args:
+        fields: what the policy declares.
+        rng: where the draws come from.
+        topic: what the request is about; ``None`` where that is not known.
     """
     drawn: dict[str, Any] = {}
     for field in fields:
-        value = _value(field, rng)
+        value = _fitting(field, topic, rng) or _value(field, rng)
         if not field.required and chance(rng, _OMITTED):
             continue
         _put(drawn, (field.path or field.name).split("."), value)
     return drawn
+
+
+def _fitting(field: Attribute, topic: Topic | None, rng: Random) -> str | None:
+    if topic is None or field.type != "enum" or field.name not in _FITTING:
+        return None
+    members = [m for m in _FITTING[field.name].get(topic, ()) if m in field.members]
+    return pick_popular(rng, members) if members and chance(rng, _FITS) else None
 
 
 def _value(field: Attribute, rng: Random) -> Any:

@@ -140,7 +140,7 @@ def generate(
         event = {
             "request_id": request_id,
             "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "attributes": attributes_for(schema, rng),
+            "attributes": attributes_for(schema, rng, asked.truth.topic),
             "body": _body(rng, asked),
         }
         yield Sample(event, asked.truth)

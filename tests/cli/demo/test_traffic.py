@@ -264,6 +264,27 @@ def test_attributes_fit_their_declaration(samples: list[Sample]) -> None:
         assert 0 < present < len(samples)
 
 
+def test_what_a_form_says_mostly_agrees_with_the_text() -> None:
+    schema = (
+        Attribute("subject", "enum", ("service", "invoice", "technical", "legal"), required=True),
+        Attribute("page", "enum", ("home", "cart"), required=True),
+    )
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample in islice(generate(3, schema), 2_000):
+        found[sample.truth.topic][sample.event["attributes"]["subject"]] += 1
+        assert sample.event["attributes"]["page"] in ("home", "cart")
+    for topic, fitting in {
+        "billing": {"invoice", "service"},
+        "code": {"technical"},
+        "legal": {"legal"},
+        "medical": {"service"},
+    }.items():
+        drawn = found[topic]
+        share = sum(drawn[member] for member in fitting) / drawn.total()
+        assert 0.75 < share < 1, (topic, drawn)
+    assert len(found["other"]) == 4
+
+
 def test_a_path_through_a_value_is_an_error() -> None:
     clash = (
         Attribute("user", "string", required=True),
