@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from routec.cli.errors import CommandError, RefusedPolicy, unreadable
 from routec.compiler.check import Checked, check_bytes
@@ -14,6 +15,9 @@ from routec.compiler.policy import Policy
 from routec.dsl.diagnostic import Severity
 from routec.dsl.parser import MAX_SIZE
 from routec.dsl.source import Source
+
+if TYPE_CHECKING:
+    from routec.compiler.plan import Profile
 
 STDIN = "-"
 SUFFIX = ".route"
@@ -117,3 +121,21 @@ def runnable_policy(file: str, stdin_filename: str) -> tuple[Policy, dict[str, S
             "name the policy that imports it",
         )
     return checked.policy, checked.sources
+
+
+def read_profile(file: str) -> Profile:
+    """Read a profile of traffic.
+
+    Raises:
+        CommandError: it cannot be read, or is none.
+    """
+    from routec.compiler.plan import ProfileError, load_profile
+    from routec.compiler.plan.profile import MAX_BYTES
+
+    try:
+        with open(file, "rb") as handle:
+            return load_profile(handle.read(MAX_BYTES + 1))
+    except (OSError, ValueError) as error:
+        raise unreadable(file, error) from error
+    except ProfileError as error:
+        raise CommandError(f"cannot use `{file}`: {error.message}", error.help) from error

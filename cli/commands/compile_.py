@@ -14,13 +14,11 @@ from typing import Any
 
 from routec.cli import exits
 from routec.cli.arguments import add_format
-from routec.cli.errors import CommandError, unreadable
+from routec.cli.errors import CommandError
 from routec.cli.programs import Compiled, compile_file
-from routec.cli.reading import add_stdin_filename
+from routec.cli.reading import add_stdin_filename, read_profile
 from routec.cli.render.plan import document, full
 from routec.cli.render.styled import Line, line, write
-from routec.compiler.plan import Profile, ProfileError, load_profile
-from routec.compiler.plan.profile import MAX_BYTES
 
 EXAMPLES = """\
   routec compile policies/helpdesk.route
@@ -62,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             "the program and its plan cannot both go to standard output",
             "name a file with `-o`, or leave out `--explain-plan`",
         )
-    profile = None if options.profile is None else _profile(options.profile)
+    profile = None if options.profile is None else read_profile(options.profile)
     compiled = compile_file(options.policy, stdin_name=options.stdin_filename, profile=profile)
     data = dump(compiled.program)
     if options.output == "-":
@@ -96,21 +94,6 @@ def run(options: argparse.Namespace) -> int:
         ]
         write(lines)
     return exits.FINE
-
-
-def _profile(file: str) -> Profile:
-    """Read a profile.
-
-    Raises:
-        CommandError: it cannot be read, or is none.
-    """
-    try:
-        with open(file, "rb") as handle:
-            return load_profile(handle.read(MAX_BYTES + 1))
-    except (OSError, ValueError) as error:
-        raise unreadable(file, error) from error
-    except ProfileError as error:
-        raise CommandError(f"cannot use `{file}`: {error.message}", error.help) from error
 
 
 def _counts(compiled: Compiled) -> dict[str, Any]:

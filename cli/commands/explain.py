@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
-import time
-from typing import Any
 
 from routec.cli import exits
 from routec.cli.arguments import add_format
-from routec.cli.errors import CommandError, unreadable
+from routec.cli.asking import add_request, ask
 from routec.cli.programs import Compiled, compile_file
 
 EXAMPLES = """\
@@ -30,20 +26,7 @@ _EVENT_BYTES = 64 << 20
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec explain``."""
     parser.add_argument("policy", metavar="POLICY", help="a policy")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--text", metavar="TEXT", help="the user's message")
-    what.add_argument("--event", metavar="FILE", help="a request event as JSON, - for stdin")
-    parser.add_argument(
-        "--attr", action="append", default=[], metavar="NAME=VALUE", help="a field of the request"
-    )
-    parser.add_argument(
-        "--with",
-        dest="pins",
-        action="append",
-        default=[],
-        metavar="SIGNAL=VALUE",
-        help="fix a signal, or a label's score: topic=legal, topic.legal=0.7, pii=email,phone",
-    )
+    add_request(parser, required=True)
     parser.add_argument("--config", metavar="FILE", help="the configuration (routec.toml)")
     add_format(parser, ("full", "json"))
 
@@ -57,40 +40,18 @@ def run(options: argparse.Namespace) -> int:
 
 async def _explain(options: argparse.Namespace, compiled: Compiled) -> None:
     from routec.cli.flips import find_flips
-    from routec.cli.offline import Offline
-    from routec.cli.values import parse_attributes, parse_pins
     from routec.cli.why import Reasons
-    from routec.runtime.events.decode import Limits, decode_request
     from routec.runtime.events.encode import Encoder, decision_id
-    from routec.runtime.records import Dead, Record
 
     program = compiled.program
-    pins = parse_pins(options.pins, program)
-    data = _event(options, parse_attributes(options.attr, program.fields))
-    now = time.time_ns() // 1_000_000
-    record = Record("explain", 0, 0, now, None, data)
-    request = decode_request(record, program.fields, Limits(bytes=_EVENT_BYTES))
-    if isinstance(request, Dead):
-        raise CommandError(request.message, _help(request.code))
-    offline = Offline(compiled)
-    [answer] = await offline.decide([request], [pins])
-    if answer.missing:
-        name = answer.missing[0]
-        try:
-            offline = Offline(compiled, live=True)
-        except CommandError as error:
-            raise CommandError(
-                f"the decision needs signal `{name}`, which cannot be computed here: "
-                f"{error.message}",
-                f"fix it with `--with {name}=…`" + (f", or {error.help}" if error.help else ""),
-            ) from error
-        [answer] = await offline.decide([request], [pins])
+    asked = await ask(options, compiled)
+    request, pins, answer = asked.request, asked.pins, asked.answer
     decision = answer.decision
     reasons = Reasons(program, request, decision, pins)
     path, why_not = reasons.path(), reasons.why_not()
-    flips = await find_flips(offline, compiled.policy, program, request, pins, answer)
+    flips = await find_flips(asked.offline, compiled.policy, program, request, pins, answer)
     encoder = Encoder(program.name, compiled.hash, {m.name: m for m in program.models})
-    event = encoder.event(decision_id(record), request, decision)
+    event = encoder.event(decision_id(asked.record), request, decision)
     if options.format == "json":
         from routec.cli.render.json import write_json
 
@@ -119,41 +80,3 @@ async def _explain(options: argparse.Namespace, compiled: Compiled) -> None:
         from routec.cli.render.styled import write
 
         write(explanation(event, decision, path, why_not, flips))
-
-
-def _event(options: argparse.Namespace, attributes: dict[str, Any]) -> bytes:
-    """The bytes of the request event that the command line describes."""
-    if options.text is not None:
-        messages = [{"role": "user", "content": options.text}]
-        event: Any = {
-            "request_id": "explain",
-            "attributes": attributes,
-            "body": {"messages": messages},
-        }
-        return json.dumps(event).encode()
-    try:
-        if options.event == "-":
-            data = sys.stdin.buffer.read(_EVENT_BYTES + 1)
-        else:
-            with open(options.event, "rb") as handle:
-                data = handle.read(_EVENT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise unreadable(options.event, error) from error
-    if not attributes:
-        return data
-    try:
-        event = json.loads(data)
-        given = event["metadata" if "messages" in event else "attributes"]
-        given.update(attributes)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise CommandError(
-            f"`{options.event}` is no request event that attributes can be added to",
-            "an event is a JSON object with `attributes` and `body`",
-        ) from None
-    return json.dumps(event).encode()
-
-
-def _help(code: str) -> str:
-    if code in ("missing-attribute", "invalid-attribute"):
-        return "give it with `--attr NAME=VALUE`"
-    return "an event is a JSON object with `attributes` and `body`"

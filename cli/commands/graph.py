@@ -7,15 +7,17 @@ A request given with --text or --event is replayed along its path.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from routec.cli import exits
 from routec.cli.arguments import one_of
-from routec.cli.errors import CommandError, unreadable
+from routec.cli.asking import add_request, ask
+from routec.cli.errors import CommandError
 from routec.cli.programs import Compiled, compile_file
-from routec.cli.reading import STDIN, add_stdin_filename
+from routec.cli.reading import STDIN, add_stdin_filename, read_profile
 
 if TYPE_CHECKING:
     from routec.compiler.plan import Profile
@@ -51,20 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="where to write it (default: stdout)"
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--text", metavar="TEXT", help="replay a request: the user's message")
-    what.add_argument("--event", metavar="FILE", help="replay a request event as JSON, - for stdin")
-    parser.add_argument(
-        "--attr", action="append", default=[], metavar="NAME=VALUE", help="a field of the request"
-    )
-    parser.add_argument(
-        "--with",
-        dest="pins",
-        action="append",
-        default=[],
-        metavar="SIGNAL=VALUE",
-        help="fix a signal, or a label's score: topic=legal, topic.legal=0.7, pii=email,phone",
-    )
+    add_request(parser, required=False)
     parser.add_argument(
         "--profile", metavar="FILE", help="recorded traffic, for the shares and the plan"
     )
@@ -87,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             "the policy and the event cannot both be the standard input", "name a file for one"
         )
-    profile = _profile(options.profile)
+    profile = None if options.profile is None else read_profile(options.profile)
     compiled = compile_file(
         options.policy,
         config=options.config,
@@ -111,11 +100,11 @@ def _drawn(
     questions, follower = flows(program), Follower(program)
     trails = None
     if asks:
-        from routec.cli.graph.asking import ask
         from routec.cli.graph.replay import replayed
 
-        asked = ask(options, compiled)
-        trails = replayed(program, follower, questions, asked.request, asked.pins, asked.decision)
+        asked = asyncio.run(ask(options, compiled))
+        decision = asked.answer.decision
+        trails = replayed(program, follower, questions, asked.request, asked.pins, decision)
     findings = []
     if options.check:
         name = options.stdin_filename if options.policy == STDIN else options.policy
@@ -132,21 +121,6 @@ def _drawn(
     write = {"svg": svg, "html": html, "dot": dot, "mermaid": mermaid}
     ending = PurePath(options.output).suffix.lower()
     return write[options.format or _ENDINGS.get(ending, "svg")](graph)
-
-
-def _profile(file: str | None) -> Profile | None:
-    if file is None:
-        return None
-    from routec.compiler.plan import ProfileError, load_profile
-    from routec.compiler.plan.profile import MAX_BYTES
-
-    try:
-        with open(file, "rb") as handle:
-            return load_profile(handle.read(MAX_BYTES + 1))
-    except (OSError, ValueError) as error:
-        raise unreadable(file, error) from error
-    except ProfileError as error:
-        raise CommandError(error.message, error.help) from error
 
 
 def _write(file: str, text: str) -> None:

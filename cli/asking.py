@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -15,7 +14,6 @@ from routec.cli.errors import CommandError, unreadable
 from routec.cli.offline import Answer, Offline
 from routec.cli.programs import Compiled
 from routec.cli.values import parse_attributes, parse_pins
-from routec.runtime.events.decision import Decision
 from routec.runtime.events.decode import Limits, decode_request
 from routec.runtime.events.request import Request
 from routec.runtime.records import Dead, Record
@@ -25,14 +23,42 @@ _EVENT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, the signals fixed for it, and its decision."""
+    """A request and its decision.
 
+    Attributes:
+        record: the record that it came in.
+        request: the request.
+        pins: the signals fixed for it.
+        offline: what decided it, and decides variations of it.
+        answer: its decision.
+    """
+
+    record: Record
     request: Request
     pins: Mapping[str, object]
-    decision: Decision
+    offline: Offline
+    answer: Answer
 
 
-def ask(options: argparse.Namespace, compiled: Compiled) -> Asked:
+def add_request(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the arguments that describe a request."""
+    what = parser.add_mutually_exclusive_group(required=required)
+    what.add_argument("--text", metavar="TEXT", help="the user's message")
+    what.add_argument("--event", metavar="FILE", help="a request event as JSON, - for stdin")
+    parser.add_argument(
+        "--attr", action="append", default=[], metavar="NAME=VALUE", help="a field of the request"
+    )
+    parser.add_argument(
+        "--with",
+        dest="pins",
+        action="append",
+        default=[],
+        metavar="SIGNAL=VALUE",
+        help="fix a signal, or a label's score: topic=legal, topic.legal=0.7, pii=email,phone",
+    )
+
+
+async def ask(options: argparse.Namespace, compiled: Compiled) -> Asked:
     """Decide the request of ``--text`` or ``--event`` with ``--attr`` and ``--with``.
 
     Models are opened only if the decision needs a costly signal that is not fixed.
@@ -43,34 +69,34 @@ def ask(options: argparse.Namespace, compiled: Compiled) -> Asked:
     program = compiled.program
     pins = parse_pins(options.pins, program)
     data = _event(options, parse_attributes(options.attr, program.fields))
-    record = Record("graph", 0, 0, time.time_ns() // 1_000_000, None, data)
+    record = Record("asked", 0, 0, time.time_ns() // 1_000_000, None, data)
     request = decode_request(record, program.fields, Limits(bytes=_EVENT_BYTES))
     if isinstance(request, Dead):
         raise CommandError(request.message, _help(request.code))
-    answer = asyncio.run(_decide(compiled, request, pins))
-    return Asked(request, pins, answer.decision)
-
-
-async def _decide(compiled: Compiled, request: Request, pins: Mapping[str, object]) -> Answer:
-    [answer] = await Offline(compiled).decide([request], [pins])
-    if not answer.missing:
-        return answer
-    name = answer.missing[0]
-    try:
-        offline = Offline(compiled, live=True)
-    except CommandError as error:
-        raise CommandError(
-            f"the decision needs signal `{name}`, which cannot be computed here: {error.message}",
-            f"fix it with `--with {name}=…`" + (f", or {error.help}" if error.help else ""),
-        ) from error
+    offline = Offline(compiled)
     [answer] = await offline.decide([request], [pins])
-    return answer
+    if answer.missing:
+        name = answer.missing[0]
+        try:
+            offline = Offline(compiled, live=True)
+        except CommandError as error:
+            raise CommandError(
+                f"the decision needs signal `{name}`, which cannot be computed here: "
+                f"{error.message}",
+                f"fix it with `--with {name}=…`" + (f", or {error.help}" if error.help else ""),
+            ) from error
+        [answer] = await offline.decide([request], [pins])
+    return Asked(record, request, pins, offline, answer)
 
 
 def _event(options: argparse.Namespace, attributes: dict[str, Any]) -> bytes:
     if options.text is not None:
         messages = [{"role": "user", "content": options.text}]
-        event: Any = {"attributes": attributes, "body": {"messages": messages}}
+        event: Any = {
+            "request_id": "asked",
+            "attributes": attributes,
+            "body": {"messages": messages},
+        }
         return json.dumps(event).encode()
     try:
         if options.event == "-":
