@@ -34,7 +34,7 @@ def test_every_step_is_drawn_once_and_every_edge_joins_two_of_them(
     program = compile_file(str(path)).program
     if not planned:
         program = replace(program, plan=Plan())
-    graph = build(program, "", {})
+    graph = build(program, "", {}, most=10_000)
     ids = [vertex.id for each in graph.clusters for vertex in each.vertices]
     assert len(ids) == len(set(ids))
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in ids)
