@@ -92,17 +92,19 @@ class Branches:
 
     def _close(self, fact: Fact) -> Known | None:
         found: dict[int, bool] = {}
-        waiting = [fact]
+        waiting = [(fact, True)]
         while waiting:
-            atom, value = waiting.pop()
+            (atom, value), alone = waiting.pop()
             atom = self._atoms.same[atom]
             if atom in found:
                 if found[atom] is not value:
                     return None
                 continue
             found[atom] = value
-            waiting.extend(self._atoms.follows(atom, value))
-            waiting.extend(self._implied.get((atom, value), ()))
+            # What follows within the variable is all there: following it again finds no more.
+            if alone:
+                waiting.extend((other, False) for other in self._atoms.follows(atom, value))
+            waiting.extend((other, True) for other in self._implied.get((atom, value), ()))
         mask = true = 0
         for atom, value in found.items():
             mask |= 1 << atom
