@@ -22,7 +22,8 @@ pytestmark = pytest.mark.browser
 REQUEST = (
     "--text", "please refund my order TKT-204518",
     "--attr", "tenant=acme",
-    "--with", "attack=benign", "--with", "topic=billing", "--with", "refund=0.91", "--with", "effort=-0.2",
+    "--with", "attack=benign", "--with", "topic=billing", "--with", "orders=delivery", "--with", "refund=0.91",
+    "--with", "effort=-0.2",
 )  # fmt: skip
 
 
@@ -193,13 +194,17 @@ def test_search_finds_rules_and_signals_and_steps_through_them(show: Show) -> No
 
 def test_hovering_shows_the_whole_condition_its_place_and_share(show: Show) -> None:
     page = show(HELPDESK)
+    at(page, "#zoom-fit").click()
     [name] = [n for n, card in cards(page).items() if card["title"] == "private"]
     vertex = at(page, f"#{name}")
     page.execute_script("arguments[0].focus(); arguments[0].blur()", vertex)
     assert not at(page, "#card").is_displayed()
     ActionChains(page).move_to_element(vertex).perform()
     text = at(page, "#card").text
-    assert "((pii.any(credit_card) or pii.any(iban)) or topic == legal) and region == eu" in text
+    assert (
+        "((pii.any(credit_card) or pii.any(iban)) or "
+        "(subject == legal or (topic == legal and subject == unset))) and region == eu"
+    ) in text
     line = HELPDESK.splitlines().index("route private priority 300 {") + 1
     assert f"policy.route:{line}" in text
     assert "% of requests" in text
