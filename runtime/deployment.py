@@ -8,9 +8,21 @@ from types import TracebackType
 from routec.compiler.program import Program
 from routec.runtime.config import Config
 from routec.runtime.engine.open import ServiceError
-from routec.runtime.observe import POLICY, EngineMetrics, Health, Metrics, ObservabilityServer
+from routec.runtime.observe import (
+    BROKERS,
+    GROUP,
+    MODELS,
+    POLICY,
+    AgedDecider,
+    EngineMetrics,
+    Health,
+    Metrics,
+    ObservabilityServer,
+    Reach,
+)
 from routec.runtime.service import PolicyService, open_service
 from routec.runtime.stream import Observed, Worker
+from routec.runtime.stream.clients import tls_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +33,8 @@ class Deployment:
         config: where it runs.
         service: decides records and learns from responses.
         metrics: what is counted.
-        health: what readiness depends on; the policy is loaded, the group is not yet joined.
+        health: what readiness depends on: policy, models, group and brokers; the policy is
+            loaded and its models are warm.
         server: serves both; ``None`` where the configuration turns it off.
     """
 
@@ -37,9 +50,19 @@ class Deployment:
         Args:
             config: another cluster, other topics or limits than those of the deployment, such
                 as those of an embedded broker.
+
+        Raises:
+            StreamError: a file of the TLS options cannot be used.
         """
-        observer = Observed(self.metrics, self.health)
-        return Worker(config or self.config, self.service, observer)
+        config = config or self.config
+        kafka, metrics = config.kafka, self.metrics
+        self.health.ask(BROKERS, Reach(kafka.bootstrap, tls_context(kafka)))
+        decider = AgedDecider(self.service)
+        worker = Worker(config, decider, Observed(metrics, self.health))
+        metrics.in_flight_events.set_function(lambda: worker.in_flight[0])
+        metrics.in_flight_bytes.set_function(lambda: worker.in_flight[1])
+        metrics.oldest_event_age.set_function(lambda: decider.age() if worker.in_flight[0] else 0.0)
+        return worker
 
     @property
     def url(self) -> str | None:
@@ -82,7 +105,7 @@ def open_deployment(program: Program, config: Config, *, hash: str | None = None
         ServiceError: something it needs cannot be opened, or the address of the metrics is taken.
         ProgramError: the program cannot run here.
     """
-    metrics, health = Metrics(), Health()
+    metrics, health = Metrics(), Health((POLICY, MODELS, GROUP, BROKERS))
     server = _server(config, metrics, health)
     try:
         observer = EngineMetrics(metrics, program.name)
@@ -93,6 +116,7 @@ def open_deployment(program: Program, config: Config, *, hash: str | None = None
         raise
     metrics.policy(service.policy_name, service.policy_hash)
     health.set(POLICY, True)
+    health.set(MODELS, True)
     return Deployment(config, service, metrics, health, server)
 
 

@@ -197,6 +197,9 @@ def open_service(
     """
     clock = EventClock()
     services = open_services(program, config, clock)
+    if services.embedder is not None:
+        # A model's first run is slower than the others; no request should wait for it.
+        services.embedder.embed(["ready"])
     return PolicyService(
         Engine(program, services, observer, hash),
         limits=Limits(bytes=config.runtime.max_event_bytes),

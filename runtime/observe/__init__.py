@@ -1,17 +1,23 @@
 """Metrics, health and logs of a worker."""
 
+from routec.runtime.observe.age import AgedDecider
 from routec.runtime.observe.engine import EngineMetrics
-from routec.runtime.observe.health import GROUP, POLICY, Health
+from routec.runtime.observe.health import BROKERS, GROUP, MODELS, POLICY, Health
 from routec.runtime.observe.logs import configure_logs
 from routec.runtime.observe.metrics import Metrics
+from routec.runtime.observe.reach import Reach
 from routec.runtime.observe.server import ObservabilityServer
 
 __all__ = [
+    "AgedDecider",
+    "BROKERS",
     "EngineMetrics",
     "GROUP",
     "Health",
+    "MODELS",
     "Metrics",
     "ObservabilityServer",
     "POLICY",
+    "Reach",
     "configure_logs",
 ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 POLICY = "policy"
 """A policy is loaded."""
+MODELS = "models"
+"""The models that its signals need are loaded and have run once."""
 GROUP = "group"
-"""The worker is a member of its consumer group."""
+"""The worker is a member of its consumer group, its lanes are open, and Kafka takes its records."""
+BROKERS = "brokers"
+"""A broker answers."""
 
 
 class Health:
@@ -23,6 +27,7 @@ class Health:
     def __init__(self, conditions: Iterable[str] = (POLICY, GROUP)) -> None:
         self._lock = threading.Lock()
         self._conditions = dict.fromkeys(conditions, False)
+        self._asked: dict[str, Callable[[], bool]] = {}
 
     def set(self, condition: str, holds: bool) -> None:
         """Say whether a condition holds.
@@ -35,15 +40,37 @@ class Health:
                 raise KeyError(condition)
             self._conditions[condition] = holds
 
+    def ask(self, condition: str, holds: Callable[[], bool]) -> None:
+        """Find out whether a condition holds each time that somebody wants to know.
+
+        Args:
+            condition: its name.
+            holds: called in the HTTP thread; must return soon.
+
+        Raises:
+            KeyError: there is no such condition.
+        """
+        self.set(condition, False)
+        with self._lock:
+            self._asked[condition] = holds
+
+    def conditions(self) -> dict[str, bool]:
+        """Each condition, and whether it holds now."""
+        with self._lock:
+            found, asked = dict(self._conditions), dict(self._asked)
+        return found | {condition: holds() for condition, holds in asked.items()}
+
     @property
     def ready(self) -> bool:
         """All conditions hold."""
-        with self._lock:
-            return all(self._conditions.values())
+        return all(self.conditions().values())
 
-    def report(self) -> bytes:
-        """JSON such as ``{"status":"waiting","conditions":{"policy":true,"group":false}}``."""
-        with self._lock:
-            conditions = dict(self._conditions)
-        status = "ready" if all(conditions.values()) else "waiting"
-        return msgspec.json.encode({"status": status, "conditions": conditions})
+    def report(self) -> tuple[bool, bytes]:
+        """Whether all hold, and the conditions as JSON.
+
+        The JSON is such as ``{"status":"waiting","conditions":{"policy":true,"group":false}}``.
+        """
+        conditions = self.conditions()
+        ready = all(conditions.values())
+        status = "ready" if ready else "waiting"
+        return ready, msgspec.json.encode({"status": status, "conditions": conditions})

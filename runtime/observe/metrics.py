@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _MILLISECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10000)
 _LATENCY = tuple(milliseconds / 1000 for milliseconds in _MILLISECONDS)
+_LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
@@ -28,6 +29,16 @@ class Metrics:
             invalid).
         dead_letters: events that became dead letters, by code.
         consumer_lag: events of a partition not yet taken, by topic and partition.
+        committed: events whose outcomes are committed.
+        commit_seconds: seconds of committing a partition's outcomes, from their being decided.
+        in_flight_events: events between their fetch and their commit.
+        in_flight_bytes: their bytes.
+        oldest_event_age: seconds since the oldest event of the batch being decided, or decided
+            last, was written; 0 while nothing is in flight.
+        paused_partitions: partitions that wait until there is room.
+        fenced: times that another producer had taken a partition's name.
+        rebuilds: producers thrown away and built anew, by reason (fenced, refused, error).
+        rebalance_seconds: seconds of giving partitions up.
         policy_info: 1 for the policy in force, by name and hash.
     """
 
@@ -94,6 +105,54 @@ class Metrics:
             "routec_consumer_lag",
             "Events of a partition not yet taken",
             ("topic", "partition"),
+            registry=registry,
+        )
+        self.committed = Counter(
+            "routec_committed_events_total",
+            "Events whose outcomes are committed",
+            registry=registry,
+        )
+        self.commit_seconds = Histogram(
+            "routec_commit_seconds",
+            "Seconds of committing a partition's outcomes",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.in_flight_events = Gauge(
+            "routec_in_flight_events",
+            "Events between their fetch and their commit",
+            registry=registry,
+        )
+        self.in_flight_bytes = Gauge(
+            "routec_in_flight_bytes",
+            "Bytes between their fetch and their commit",
+            registry=registry,
+        )
+        self.oldest_event_age = Gauge(
+            "routec_oldest_event_age_seconds",
+            "Seconds since the oldest event in decision was written",
+            registry=registry,
+        )
+        self.paused_partitions = Gauge(
+            "routec_paused_partitions",
+            "Partitions that wait until there is room",
+            registry=registry,
+        )
+        self.fenced = Counter(
+            "routec_fenced_total",
+            "Times that another producer had taken a partition's name",
+            registry=registry,
+        )
+        self.rebuilds = Counter(
+            "routec_rebuilds_total",
+            "Producers thrown away and built anew",
+            ("reason",),
+            registry=registry,
+        )
+        self.rebalance_seconds = Histogram(
+            "routec_rebalance_seconds",
+            "Seconds of giving partitions up",
+            buckets=_LONG,
             registry=registry,
         )
         self.policy_info = Gauge(

@@ -53,8 +53,9 @@ class ObservabilityServer:
                 body: Iterable[bytes] = metrics(environ, start_response)
                 return body
             if path == "/healthz":
-                status = "200 OK" if health.ready else "503 Service Unavailable"
-                return _answer(start_response, status, health.report(), "application/json")
+                ready, report = health.report()
+                status = "200 OK" if ready else "503 Service Unavailable"
+                return _answer(start_response, status, report, "application/json")
             return _answer(
                 start_response, "404 Not Found", b"see /metrics and /healthz\n", "text/plain"
             )

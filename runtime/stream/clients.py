@@ -62,8 +62,8 @@ def common_options(kafka: Kafka) -> dict[str, Any]:
         "retry_backoff_ms": _ms(kafka.retry_backoff),
         "security_protocol": kafka.security_protocol,
     }
-    if kafka.security_protocol in ("SSL", "SASL_SSL"):
-        options["ssl_context"] = _ssl_context(kafka)
+    if (tls := tls_context(kafka)) is not None:
+        options["ssl_context"] = tls
     if kafka.security_protocol.startswith("SASL"):
         options["sasl_mechanism"] = kafka.sasl_mechanism
         options["sasl_plain_username"] = kafka.sasl_username
@@ -71,7 +71,14 @@ def common_options(kafka: Kafka) -> dict[str, Any]:
     return options
 
 
-def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
+def tls_context(kafka: Kafka) -> ssl.SSLContext | None:
+    """What TLS connections are made with; ``None`` where the configuration wants none.
+
+    Raises:
+        StreamError: a file of the TLS options cannot be used.
+    """
+    if kafka.security_protocol not in ("SSL", "SASL_SSL"):
+        return None
     try:
         context: ssl.SSLContext = create_ssl_context(
             cafile=None if kafka.ssl_cafile is None else str(kafka.ssl_cafile),

@@ -84,7 +84,7 @@ class Silent:
 
 
 class Observed(Silent):
-    """An observer that keeps the metrics there are and the health condition `GROUP`.
+    """An observer that keeps the worker's metrics and the health condition `GROUP`.
 
     Args:
         metrics: the metrics.
@@ -98,6 +98,32 @@ class Observed(Silent):
     def batch(self, events: int, seconds: float) -> None:
         """Count it."""
         self._metrics.batch(events, seconds)
+
+    def committed(self, events: int, seconds: float) -> None:
+        """Count the events, and time the commit."""
+        self._metrics.committed.inc(events)
+        self._metrics.commit_seconds.observe(seconds)
+
+    def fenced(self) -> None:
+        """Count it."""
+        self._metrics.fenced.inc()
+
+    def rebuilt(self, reason: str) -> None:
+        """Count it."""
+        self._metrics.rebuilds.labels(reason).inc()
+
+    def rebalanced(self, seconds: float) -> None:
+        """Time it."""
+        self._metrics.rebalance_seconds.observe(seconds)
+
+    def in_flight(self, events: int, bytes: int) -> None:
+        """Show it, until the next news; a deployment shows what holds when it is looked at."""
+        self._metrics.in_flight_events.set(events)
+        self._metrics.in_flight_bytes.set(bytes)
+
+    def paused(self, partitions: int) -> None:
+        """Show it."""
+        self._metrics.paused_partitions.set(partitions)
 
     def dead_letter(self, code: str, count: int) -> None:
         """Count them."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
+from aiokafka import TopicPartition
 
-from routec.runtime.config import Config, Observability
+from routec.runtime.config import Config, Kafka, Observability
 from routec.runtime.deployment import Deployment, open_deployment
+from routec.runtime.embedded import embedded_broker
 from routec.runtime.engine import ServiceError
-from routec.runtime.observe import GROUP, POLICY
+from routec.runtime.observe import BROKERS, GROUP, MODELS, POLICY
 from routec.runtime.records import Decided, Record
 from tests.runtime.doubles import program
 
@@ -66,7 +71,7 @@ async def test_everything_a_policy_does_is_counted() -> None:
         assert value(opened, decided, **policy, outcome="route", route="r") == 1
         assert value(opened, decided, **policy, outcome="route", route="rest") == 1
         assert value(opened, decided, **policy, outcome="reject", route="") == 1
-        assert value(opened, decided, **policy, outcome="cached", route="r") == 1
+        assert value(opened, decided, **policy, outcome="cached", route="") == 1
         calls = "routec_signal_calls_total"
         assert value(opened, calls, signal="size", source="computed") == 4
         assert value(opened, calls, signal="kw", source="computed") == 3
@@ -90,10 +95,46 @@ def test_it_is_served_and_waits_for_its_group() -> None:
         with pytest.raises(urllib.error.HTTPError) as waiting:
             urllib.request.urlopen(opened.url.replace("metrics", "healthz"), timeout=5)
         with waiting.value as error:
-            assert json.loads(error.read())["conditions"] == {POLICY: True, GROUP: False}
-        opened.worker()._observer.ready(True)
-        assert opened.health.ready
+            assert json.loads(error.read())["conditions"] == {
+                POLICY: True,
+                MODELS: True,
+                GROUP: False,
+                BROKERS: False,
+            }
     assert not opened.health.ready
+
+
+async def test_it_is_ready_when_the_group_is_joined_and_a_broker_answers() -> None:
+    with open_deployment(program(TEXT), HERE) as opened:
+        async with embedded_broker(["t"]) as broker:
+            kafka = Kafka(bootstrap=broker.bootstrap)
+            worker = opened.worker(msgspec.structs.replace(HERE, kafka=kafka))
+            assert opened.health.conditions()[GROUP] is False
+            worker._observer.ready(True)
+            assert await asyncio.to_thread(lambda: opened.health.ready)
+        opened.worker(msgspec.structs.replace(HERE, kafka=kafka))
+        assert opened.health.conditions() == {
+            POLICY: True,
+            MODELS: True,
+            GROUP: True,
+            BROKERS: False,
+        }
+    assert not opened.health.ready
+
+
+def test_what_is_in_flight_is_shown_as_it_is_when_somebody_looks() -> None:
+    with open_deployment(program(TEXT), NOWHERE) as opened:
+        worker = opened.worker()
+        partition = TopicPartition("requests", 0)
+        worker._budget.take(partition, 3, 1200)
+        assert value(opened, "routec_in_flight_events") == 3
+        assert value(opened, "routec_in_flight_bytes") == 1200
+        asyncio.run(worker._decider.decide([record(0, "hello")]))
+        age = value(opened, "routec_oldest_event_age_seconds")
+        assert age == pytest.approx(time.time() - 1.0, abs=60)
+        worker._budget.release(partition, 3, 1200)
+        assert value(opened, "routec_in_flight_events") == 0
+        assert value(opened, "routec_oldest_event_age_seconds") == 0
 
 
 def test_a_taken_address_is_said_with_what_to_do() -> None:

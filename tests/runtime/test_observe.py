@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+import socket
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from routec.runtime.embedded import embedded_broker
 from routec.runtime.observe import (
+    BROKERS,
     GROUP,
     POLICY,
+    AgedDecider,
     EngineMetrics,
     Health,
     Metrics,
     ObservabilityServer,
+    Reach,
     configure_logs,
 )
+from routec.runtime.records import Outcome, Record
+from routec.runtime.stream import Observed
 
 CONTRACT = {
     "routec_decisions_total": {"policy", "outcome", "route"},
@@ -37,6 +46,15 @@ CONTRACT = {
     "routec_dead_letters_total": {"code"},
     "routec_consumer_lag": {"topic", "partition"},
     "routec_policy_info": {"name", "hash"},
+    "routec_committed_events_total": set(),
+    "routec_commit_seconds": set(),
+    "routec_in_flight_events": set(),
+    "routec_in_flight_bytes": set(),
+    "routec_oldest_event_age_seconds": set(),
+    "routec_paused_partitions": set(),
+    "routec_fenced_total": set(),
+    "routec_rebuilds_total": {"reason"},
+    "routec_rebalance_seconds": set(),
 }
 
 
@@ -68,7 +86,7 @@ def server(metrics: Metrics, health: Health) -> Iterator[ObservabilityServer]:
 
 def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics, server) -> None:
     heard = EngineMetrics(metrics, "p")
-    heard.decided("route", "fast")
+    heard.decided("route", "fast", 1)
     heard.signal("s", "computed", 3, 0.001)
     heard.failure("s", "timeout", 1)
     heard.looked_up("c", "hit")
@@ -79,6 +97,7 @@ def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics,
     metrics.dead_letter("invalid-json", 2)
     metrics.lag("t", 0, 5)
     metrics.policy("p", "sha256:1")
+    Observed(metrics, Health()).rebuilt("fenced")
     status, text = get(server, "/metrics")
     assert status == 200
     labels: dict[str, set[str]] = {}
@@ -137,6 +156,126 @@ def test_healthz_is_503_until_policy_and_group_are_there(health: Health, server)
 def test_other_paths_and_methods_are_refused(server) -> None:
     assert get(server, "/")[0] == 404
     assert get(server, "/metrics", "POST")[0] == 405
+
+
+def test_what_the_stream_tells_is_shown(metrics: Metrics, health: Health) -> None:
+    observed = Observed(metrics, health)
+    observed.committed(30, 0.02)
+    observed.committed(12, 0.04)
+    observed.fenced()
+    observed.rebuilt("refused")
+    observed.rebuilt("refused")
+    observed.rebalanced(1.5)
+    observed.in_flight(7, 900)
+    observed.paused(3)
+    value = metrics.registry.get_sample_value
+    assert value("routec_committed_events_total") == 42
+    assert value("routec_commit_seconds_count") == 2
+    assert value("routec_commit_seconds_sum") == pytest.approx(0.06)
+    assert value("routec_fenced_total") == 1
+    assert value("routec_rebuilds_total", {"reason": "refused"}) == 2
+    assert value("routec_rebalance_seconds_sum") == 1.5
+    assert value("routec_in_flight_events") == 7
+    assert value("routec_in_flight_bytes") == 900
+    assert value("routec_paused_partitions") == 3
+
+
+def test_a_condition_that_is_asked_is_asked_each_time(health: Health, server) -> None:
+    answers = iter([False, True])
+    health.set(POLICY, True)
+    health.ask(GROUP, lambda: next(answers))
+    assert get(server, "/healthz")[0] == 503
+    assert get(server, "/healthz")[0] == 200
+
+
+class Slow:
+    """A decider that says how old its batch's oldest event was when it was asked."""
+
+    policy_hash = "sha256:slow"
+    aged: AgedDecider
+    seen: float
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        self.seen = self.aged.age()
+        return []
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        pass
+
+
+def written(*milliseconds: int) -> list[Record]:
+    return [Record("t", 0, n, ms, None, b"") for n, ms in enumerate(milliseconds)]
+
+
+async def test_the_age_is_that_of_the_oldest_event_of_the_batch() -> None:
+    now = 1_000.0
+    slow = Slow()
+    slow.aged = aged = AgedDecider(slow, lambda: now)
+    assert aged.age() == 0.0
+    await aged.decide(written(999_500, 990_000, -1, 998_000))
+    assert slow.seen == 10.0
+    now = 1_003.0
+    assert aged.age() == 13.0
+    await aged.decide(written(2_000_000))
+    assert aged.age() == 0.0
+    await aged.decide(written(-1))
+    assert aged.age() == 0.0
+    assert aged.policy_hash == "sha256:slow"
+
+
+async def test_a_broker_that_answers_is_reached() -> None:
+    async with embedded_broker(["t"]) as broker:
+        reach = Reach(f"127.0.0.1:1,{broker.bootstrap}")
+        assert await asyncio.to_thread(reach)
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Something that accepts connections and says nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """Something that answers, but not as Kafka does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def test_what_says_nothing_is_not_reached(mute: str) -> None:
+    assert not Reach(mute, seconds=0.2)()
+
+
+def test_what_is_no_broker_is_not_reached(stranger: str) -> None:
+    assert not Reach(stranger)()
+
+
+@pytest.mark.parametrize("bootstrap", ["127.0.0.1:1", "no such host:9", "127.0.0.1:many", ""])
+def test_addresses_that_lead_nowhere_are_not_reached(bootstrap: str) -> None:
+    assert not Reach(bootstrap)()
+
+
+def test_an_answer_holds_for_a_while(mute: str) -> None:
+    reach = Reach("127.0.0.1:1", rest=3600.0)
+    assert not reach()
+    reach._bootstrap = "changed: not looked at"
+    assert not reach()
+    health = Health((BROKERS,))
+    health.ask(BROKERS, reach)
+    assert health.conditions() == {BROKERS: False}
 
 
 def test_an_unknown_condition_is_a_mistake_in_the_program(health: Health) -> None:
