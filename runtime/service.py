@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from routec.compiler.program import Program
+from routec.compiler.program import Category, Model, Program
 from routec.runtime.config import Config
+from routec.runtime.engine.caching import terms_of
 from routec.runtime.engine.engine import Engine
 from routec.runtime.engine.open import open_services
 from routec.runtime.events.decision import Ticket
@@ -19,6 +21,9 @@ from routec.runtime.events.encode import Encoder, decision_id
 from routec.runtime.events.request import Request
 from routec.runtime.records import Dead, Outcome, Record
 from routec.runtime.signals.observer import SILENT, Observer
+from routec.runtime.signals.services import Services
+from routec.semcache.cache import SemanticCache
+from routec.semcache.terms import Terms
 
 PENDING = 10_000
 """Most cache misses remembered until their responses come, oldest forgotten first."""
@@ -50,6 +55,29 @@ class EventClock:
             self._latest = seconds
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a policy has learnt, and the one that replaces it may go on with.
+
+    Attributes:
+        clock: the event clock that the cache uses.
+        cache: the cache; ``None`` where the policy has no categories.
+        embedder: digest of the embedder whose vectors are in the cache; ``None`` without one.
+        categories: those whose terms are in force in the cache.
+        models: those that the latencies are of.
+        pending: cache misses that wait for their responses, by decision.
+        latencies: observed seconds by model.
+    """
+
+    clock: EventClock
+    cache: SemanticCache | None = None
+    embedder: str | None = None
+    categories: tuple[Category, ...] = ()
+    models: tuple[Model, ...] = ()
+    pending: OrderedDict[str, Ticket] = field(default_factory=OrderedDict)
+    latencies: dict[str, float] = field(default_factory=dict)
+
+
 class PolicyService:
     """Decides records by one policy (a `Decider`), and learns from responses.
 
@@ -63,6 +91,7 @@ class PolicyService:
         observer: hears of what happens.
         max_response_bytes: longest response record that is read.
         pending: most cache misses remembered until their responses come.
+        memory: what it goes on with, and shares; its own without one.
     """
 
     def __init__(
@@ -74,16 +103,20 @@ class PolicyService:
         observer: Observer = SILENT,
         max_response_bytes: int = 65_536,
         pending: int = PENDING,
+        memory: Memory | None = None,
     ) -> None:
         program = engine.program
         self._engine = engine
         self._decoder = Decoder(program.fields, limits)
         self._encoder = Encoder(program.name, engine.hash, {m.name: m for m in program.models})
         self._models = frozenset(model.name for model in program.models)
-        self._clock = EventClock() if clock is None else clock
+        if memory is None:
+            memory = Memory(EventClock() if clock is None else clock)
+        self.memory = memory
+        self._clock = memory.clock
+        engine.latencies = memory.latencies
         self._observer = observer
         self._max_response_bytes = max_response_bytes
-        self._pending: OrderedDict[str, Ticket] = OrderedDict()
         self._most_pending = pending
 
     @property
@@ -95,6 +128,29 @@ class PolicyService:
     def policy_name(self) -> str:
         """Name of the policy."""
         return self._engine.program.name
+
+    @property
+    def program(self) -> Program:
+        """The program it decides by."""
+        return self._engine.program
+
+    def take_over(self) -> None:
+        """Put its own terms in force in a memory that was another policy's.
+
+        Answers of categories whose terms or scope differ are dropped, and latencies of models
+        that are no longer the same.
+        """
+        memory, program = self.memory, self.program
+        if memory.cache is not None:
+            wanted = {category.name: _kept_under(category) for category in program.categories}
+            for category in memory.categories:
+                if wanted.get(category.name) != _kept_under(category):
+                    memory.cache.invalidate(category=category.name)
+            memory.cache.reconfigure([terms_of(category) for category in program.categories])
+        memory.categories = program.categories
+        for model in set(memory.models) - set(program.models):
+            memory.latencies.pop(model.name, None)
+        memory.models = program.models
 
     def close(self) -> None:
         """Stop what the cache does in the background."""
@@ -119,14 +175,21 @@ class PolicyService:
         self._tell_entries()
         return outcomes
 
-    def learn(self, responses: Sequence[Record]) -> None:
+    def learn(self, responses: Sequence[Record], other: PolicyService | None = None) -> None:
         """Take in response events: they fill the cache and tell how fast models answer.
 
         Only good answers (``ok``) to requests decided here that missed the cache are stored,
         none that was cut short. Bad records are counted and ignored.
+
+        Args:
+            responses: the records.
+            other: is asked where nothing here waits for a response.
         """
         for record in responses:
-            self._observer.learnt(self._learn(record))
+            status = self._learn(record)
+            if status == "unknown" and other is not None:
+                status = other._learn(record)
+            self._observer.learnt(status)
         self._tell_entries()
 
     def _tell_entries(self) -> None:
@@ -141,7 +204,7 @@ class PolicyService:
             return "refused"
         self._time(response)
         name = response.get("decision_id")
-        ticket = self._pending.pop(name, None) if isinstance(name, str) else None
+        ticket = self.memory.pending.pop(name, None) if isinstance(name, str) else None
         if ticket is None:
             return "unknown"
         body = response.get("body")
@@ -174,14 +237,20 @@ class PolicyService:
             known[model] = before + SMOOTHING * (seconds - before)
 
     def _remember(self, name: str, ticket: Ticket) -> None:
-        self._pending[name] = ticket
-        self._pending.move_to_end(name)
-        if len(self._pending) > self._most_pending:
-            self._pending.popitem(last=False)
+        pending = self.memory.pending
+        pending[name] = ticket
+        pending.move_to_end(name)
+        if len(pending) > self._most_pending:
+            pending.popitem(last=False)
 
 
 def open_service(
-    program: Program, config: Config, *, observer: Observer = SILENT, hash: str | None = None
+    program: Program,
+    config: Config,
+    *,
+    observer: Observer = SILENT,
+    hash: str | None = None,
+    memory: Memory | None = None,
 ) -> PolicyService:
     """The service of a program with the real models, classifiers and cache.
 
@@ -190,23 +259,58 @@ def open_service(
         config: says what its names are bound to.
         observer: hears of what happens.
         hash: the program's hash; worked out unless given.
+        memory: of the policy that it is to replace. It goes on with that where both have a cache
+            of vectors of the same embedder; nothing changes there until `take_over`.
 
     Raises:
         ServiceError: something it needs cannot be opened.
         ProgramError: the program cannot run here.
     """
-    clock = EventClock()
+    clock = EventClock() if memory is None else memory.clock
     services = open_services(program, config, clock)
-    if services.embedder is not None:
-        # A model's first run is slower than the others; no request should wait for it.
-        services.embedder.embed(["ready"])
+    if memory is not None and _inherits(services, memory):
+        assert services.cache is not None
+        services.cache.close()
+        services = replace(services, cache=memory.cache)
+    else:
+        known = {} if memory is None else dict(memory.latencies)
+        memory = Memory(
+            clock,
+            services.cache,
+            _digest(services),
+            program.categories,
+            program.models if memory is None else memory.models,
+            latencies=known,
+        )
     return PolicyService(
         Engine(program, services, observer, hash),
         limits=Limits(bytes=config.runtime.max_event_bytes),
-        clock=clock,
         observer=observer,
         max_response_bytes=config.cache.max_response_bytes,
+        memory=memory,
     )
+
+
+def cached_alike(one: Program, other: Program) -> bool:
+    """Whether two programs keep answers in the same categories on the same terms."""
+    kept = [{c.name: _kept_under(c) for c in program.categories} for program in (one, other)]
+    return kept[0] == kept[1] and one.embedder == other.embedder
+
+
+def _inherits(services: Services, memory: Memory) -> bool:
+    return (
+        services.cache is not None
+        and memory.cache is not None
+        and _digest(services) == memory.embedder
+    )
+
+
+def _digest(services: Services) -> str | None:
+    return None if services.embedder is None else services.embedder.digest
+
+
+def _kept_under(category: Category) -> tuple[Terms, str | None]:
+    return terms_of(category), category.scope
 
 
 def _unfit(body: dict[str, Any]) -> bool:

@@ -1,0 +1,220 @@
+"""From records of the control topic to the policy in force."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from routec.compiler.program import Program, ProgramError
+from routec.runtime.engine.open import ServiceError
+from routec.runtime.policies.instruction import Instruction, Refusal, Role, read_instruction
+from routec.runtime.policies.live import InForce, LivePolicy
+from routec.runtime.records import Record
+from routec.runtime.service import Memory, PolicyService
+from routec.semcache.errors import CacheError
+
+log = logging.getLogger(__name__)
+
+MOST_FAILURES = 10
+"""Failures that are remembered for the status, the newest."""
+
+
+class Open(Protocol):
+    """Opens a program; called in a thread, so it may take its time."""
+
+    def __call__(self, program: Program, hash: str, memory: Memory | None) -> PolicyService:
+        """Open it.
+
+        Args:
+            program: the program.
+            hash: its hash.
+            memory: what it may go on with.
+
+        Raises:
+            ServiceError: something it needs cannot be opened.
+            ProgramError: the program cannot run here.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where something in force comes from.
+
+    Attributes:
+        hash: hash of the program.
+        since: when it was put in force, seconds since the epoch.
+        partition: of its record in the control topic; ``None`` for what the worker started with.
+        offset: its offset there.
+    """
+
+    hash: str
+    since: float
+    partition: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A program that was not put in force.
+
+    Attributes:
+        refusal: why.
+        time: when, seconds since the epoch.
+    """
+
+    refusal: Refusal
+    time: float
+
+
+class Observer(Protocol):
+    """Is told what becomes of records of the control topic."""
+
+    def activated(self, name: str, hash: str) -> None:
+        """A program is in force."""
+
+    def refused(self, role: Role, code: str) -> None:
+        """A program is not put in force."""
+
+
+class Activation:
+    """Validates, opens and puts in force what the control topic says; used by one task at a time.
+
+    Whatever fails, the last good policy stays. A tombstone puts the program in force that the
+    worker was started with.
+
+    Args:
+        own: the program that the worker was started with.
+        own_hash: its hash.
+        live: where programs are put in force.
+        open: opens programs.
+        observer: is told what happens.
+        changed: called after each change of the attributes.
+
+    Attributes:
+        active: what is in force.
+        failures: what was refused, oldest first, the last `MOST_FAILURES`.
+        refused: how many were refused.
+    """
+
+    def __init__(
+        self,
+        own: Program,
+        own_hash: str,
+        live: LivePolicy,
+        open: Open,
+        observer: Observer | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._own = own
+        self._own_hash = own_hash
+        self._live = live
+        self._open = open
+        self._observer = observer
+        self.changed = changed
+        self.active = Standing(own_hash, time.time())
+        self.failures: deque[Failure] = deque(maxlen=MOST_FAILURES)
+        self.refused = 0
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy."""
+        return self._own.name
+
+    async def apply(self, records: Sequence[Record]) -> None:
+        """Follow records of the control topic, in order: the newest that can be is put in force.
+
+        Returns when it is in force, at the latest when the batch being decided has ended. Older
+        ones of the same call are opened only where newer ones fail.
+        """
+        wanted: list[Instruction] = []
+        for record in records:
+            found = read_instruction(record, self.policy)
+            if isinstance(found, Refusal):
+                self._refuse(found)
+            elif found is not None and found.role == "active":
+                wanted.append(found)
+        for instruction in reversed(wanted):
+            if await self._activate(instruction):
+                break
+
+    async def _activate(self, wanted: Instruction) -> bool:
+        program, hash = wanted.program, wanted.hash
+        if program is None:
+            program, hash = self._own, self._own_hash
+        if hash != self._live.policy_hash:
+            opened = await self._opened(wanted, program, hash)
+            if opened is None or not await self._swap(wanted, InForce(opened)):
+                return False
+        tombstone = wanted.program is None
+        place = (None, None) if tombstone else (wanted.partition, wanted.offset)
+        self.active = Standing(hash, time.time(), *place)
+        log.info(
+            "a policy is in force",
+            extra={"policy": self.policy, "hash": hash, "offset": wanted.offset},
+        )
+        if self._observer is not None:
+            self._observer.activated(self.policy, hash)
+        self.changed()
+        return True
+
+    async def _swap(self, wanted: Instruction, new: InForce) -> bool:
+        old = self._live.in_force
+        try:
+            await self._live.swap(new)
+        except CacheError as error:
+            self._discard(new, old)
+            self._fail(wanted, error.code, error.message)
+            return False
+        except BaseException:
+            self._discard(new, old)
+            raise
+        return True
+
+    def _discard(self, new: InForce, old: InForce) -> None:
+        """Close what was opened and is not in force."""
+        kept = {
+            id(service.memory) for service in (*old.services(), *self._live.in_force.services())
+        }
+        for service in new.services():
+            if id(service.memory) not in kept:
+                service.close()
+
+    async def _opened(
+        self, wanted: Instruction, program: Program, hash: str
+    ) -> PolicyService | None:
+        memory = self._live.in_force.active.memory
+        try:
+            return await asyncio.to_thread(self._open, program, hash, memory)
+        except (ServiceError, ProgramError) as error:
+            self._fail(wanted, error.code, error.message)
+        except Exception as error:
+            log.exception("a program cannot be opened")
+            self._fail(wanted, "internal-error", f"opening failed with {type(error).__name__}")
+        return None
+
+    def _fail(self, wanted: Instruction, code: str, message: str) -> None:
+        place = (wanted.partition, wanted.offset)
+        self._refuse(Refusal(wanted.role, code, message, *place, wanted.hash or None))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.failures.append(Failure(refusal, time.time()))
+        self.refused += 1
+        log.warning(
+            "a policy is refused; what is in force stays",
+            extra={
+                "policy": self.policy,
+                "code": refusal.code,
+                "reason": refusal.message,
+                "partition": refusal.partition,
+                "offset": refusal.offset,
+            },
+        )
+        if self._observer is not None:
+            self._observer.refused(refusal.role, refusal.code)
+        self.changed()

@@ -1,0 +1,114 @@
+"""The policy in force, which is replaced between two batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routec.runtime.records import Outcome, Record
+from routec.runtime.service import PolicyService
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What decides a batch, from its start to its end.
+
+    Attributes:
+        active: the policy in force.
+    """
+
+    active: PolicyService
+
+    def services(self) -> list[PolicyService]:
+        """Everything that is open."""
+        return [self.active]
+
+
+class LivePolicy:
+    """A `Decider` whose policy can be replaced; one is always in force.
+
+    A batch is decided by what was in force when it began, to its last event. Between
+    `begin_batch` and `end_batch` a replacement waits; it is one assignment, made at the next of
+    them, or at once where no batch is being decided.
+
+    Args:
+        first: the policy to begin with.
+    """
+
+    def __init__(self, first: PolicyService) -> None:
+        self._state = InForce(first)
+        self._in_batch = False
+        self._staged: tuple[InForce, asyncio.Future[None]] | None = None
+
+    @property
+    def in_force(self) -> InForce:
+        """What decides now."""
+        return self._state
+
+    @property
+    def policy_hash(self) -> str:
+        """Hash of the policy in force, ``sha256:…``."""
+        return self._state.active.policy_hash
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        """Decide a batch by what is in force now: one outcome a record, in order."""
+        return await self._state.active.decide(records)
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        """Take in response events."""
+        self._state.active.learn(responses)
+
+    def begin_batch(self) -> None:
+        """A batch begins; what waits is put in force for it."""
+        self._apply()
+        self._in_batch = True
+
+    def end_batch(self) -> None:
+        """The batch is decided; what waits is put in force."""
+        self._in_batch = False
+        self._apply()
+
+    async def swap(self, new: InForce) -> None:
+        """Put something else in force, and wait until it is; one caller at a time.
+
+        Raises:
+            CacheError: the new terms do not fit the cache; what was in force stays.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._staged = (new, done)
+        if not self._in_batch:
+            self._apply()
+        try:
+            await done
+        except asyncio.CancelledError:
+            self._staged = None
+            raise
+
+    def close(self) -> None:
+        """Stop what the policies do in the background."""
+        for service in self._state.services():
+            service.close()
+
+    def _apply(self) -> None:
+        if self._staged is None:
+            return
+        (new, done), self._staged = self._staged, None
+        if done.done():
+            return
+        old = self._state
+        if new.active is not old.active:
+            try:
+                new.active.take_over()
+            except Exception as error:
+                done.set_exception(error)
+                return
+        self._state = new
+        kept = {id(service.memory) for service in new.services()}
+        for service in old.services():
+            if id(service.memory) not in kept:
+                service.close()
+        done.set_result(None)
