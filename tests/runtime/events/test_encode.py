@@ -48,6 +48,7 @@ ROUTED = Decision(
     failures=(Failure("topic", "timeout"),),
     path=(3, 9, 12),
     timing_us={"total": 812, "embed": 640},
+    thresholds={"refund": (0.2, 0.8), "effort": (0.5,)},
 )
 
 
@@ -86,6 +87,7 @@ def test_a_routed_decision_is_the_contracts_event() -> None:
         },
         "selection": {"by": "cost", "candidates": ["mini", "local"], "propensity": 1.0},
         "signals": {"refund": 0.91, "urgent": False, "pii": ["email", "phone"]},
+        "margins": {"refund": 0.11},
         "skipped": ["effort"],
         "failures": [{"signal": "topic", "reason": "timeout"}],
         "path": [3, 9, 12],
