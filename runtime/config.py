@@ -408,6 +408,33 @@ def _build(values: dict[str, dict[str, Any]]) -> Config:
     return Config(classifiers=classifiers, **sections)
 
 
+def _check_security(kafka: Kafka) -> None:
+    """Refuse what would be ignored: whoever names an authority or a user wants them used."""
+    tls = kafka.security_protocol in ("SSL", "SASL_SSL")
+    sasl = kafka.security_protocol.startswith("SASL")
+    given = {
+        "ssl_cafile": (kafka.ssl_cafile, tls, "SSL` or `SASL_SSL"),
+        "ssl_certfile": (kafka.ssl_certfile, tls, "SSL` or `SASL_SSL"),
+        "ssl_keyfile": (kafka.ssl_keyfile, tls, "SSL` or `SASL_SSL"),
+        "sasl_username": (kafka.sasl_username, sasl, "SASL_SSL` or `SASL_PLAINTEXT"),
+    }
+    for name, (value, used, wanted) in given.items():
+        if value is not None and not used:
+            raise ConfigError(
+                "invalid-value",
+                f"`kafka.{name}` is of no use with `{kafka.security_protocol}`",
+                f"set `kafka.security_protocol` to `{wanted}`, or leave it out",
+                f"kafka.{name}",
+            )
+    if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
+        raise ConfigError(
+            "missing-key",
+            "`kafka.ssl_keyfile` needs `kafka.ssl_certfile`",
+            "name the certificate of the key",
+            "kafka.ssl_certfile",
+        )
+
+
 def _check_together(config: Config) -> None:
     kafka = config.kafka
     if kafka.heartbeat_interval >= kafka.session_timeout:
@@ -434,6 +461,7 @@ def _check_together(config: Config) -> None:
             f"`{_variable('kafka.sasl_password')}`",
             "kafka.sasl_username",
         )
+    _check_security(kafka)
     seen: dict[str, str] = {}
     for name in Topics.__struct_fields__:
         topic = getattr(config.topics, name)

@@ -22,7 +22,7 @@ from routec.runtime.observe import (
 )
 from routec.runtime.service import PolicyService, open_service
 from routec.runtime.stream import Observed, Worker
-from routec.runtime.stream.clients import tls_context
+from routec.runtime.stream.security import tls_context
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
-    AuthenticationFailedError,
     InvalidTransactionTimeout,
     KafkaError,
     ProducerClosed,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.helpers import create_ssl_context
 
 from routec.runtime.config import Config, Kafka
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.security import (
+    AUTHENTICATION,
+    authentication_failed,
+    refusal,
+    tls_context,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,31 +72,6 @@ def common_options(kafka: Kafka) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password and kafka.sasl_password.value
     return options
-
-
-def tls_context(kafka: Kafka) -> ssl.SSLContext | None:
-    """What TLS connections are made with; ``None`` where the configuration wants none.
-
-    Raises:
-        StreamError: a file of the TLS options cannot be used.
-    """
-    if kafka.security_protocol not in ("SSL", "SASL_SSL"):
-        return None
-    try:
-        context: ssl.SSLContext = create_ssl_context(
-            cafile=None if kafka.ssl_cafile is None else str(kafka.ssl_cafile),
-            certfile=None if kafka.ssl_certfile is None else str(kafka.ssl_certfile),
-            keyfile=None if kafka.ssl_keyfile is None else str(kafka.ssl_keyfile),
-            password=None if kafka.ssl_key_password is None else kafka.ssl_key_password.value,
-        )
-    except (OSError, ValueError) as error:
-        raise StreamError(
-            "invalid-tls",
-            f"the TLS files cannot be used: {error}",
-            "check `kafka.ssl_cafile`, `kafka.ssl_certfile` and `kafka.ssl_keyfile`",
-        ) from error
-    context.check_hostname = kafka.ssl_check_hostname
-    return context
 
 
 def _ms(seconds: float) -> int:
@@ -195,13 +173,9 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
             async with asyncio.timeout(min(left, kafka.request_timeout)):
                 await client.start()
             return client
-        except AuthenticationFailedError as error:
+        except AUTHENTICATION as error:
             await close(client)
-            raise StreamError(
-                "authentication-failed",
-                f"Kafka at `{kafka.bootstrap}` refuses the credentials: {error}",
-                "check `kafka.sasl_username`, `kafka.sasl_mechanism` and the password",
-            ) from error
+            raise authentication_failed(kafka, str(error)) from error
         except TransactionalIdAuthorizationFailed as error:
             await close(client)
             raise transaction_forbidden(kafka.group) from error
@@ -214,6 +188,9 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
             ) from error
         except (KafkaError, OSError, TimeoutError) as error:
             await close(client)
+            refused = await refusal(kafka, common_options(kafka))
+            if refused is not None:
+                raise refused from error
             if time.monotonic() + backoff >= deadline:
                 raise StreamError(
                     "kafka-unreachable",

@@ -151,7 +151,10 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
 
 def test_paths_of_the_file_lie_beside_it_and_those_of_the_environment_do_not(toml) -> None:
     path = toml('[classifiers.topic]\nbackend = "linear"\npath = "w/topic.bin"\n')
-    config = load_config(path, {"ROUTEC_KAFKA__SSL_CAFILE": "ca.pem"})
+    config = load_config(
+        path,
+        {"ROUTEC_KAFKA__SSL_CAFILE": "ca.pem", "ROUTEC_KAFKA__SECURITY_PROTOCOL": "SSL"},
+    )
     assert config.classifiers["topic"].path == path.parent / "w/topic.bin"
     assert config.kafka.ssl_cafile == Path("ca.pem")
 
@@ -189,6 +192,57 @@ def test_sasl_needs_a_name_and_a_password(toml) -> None:
     assert refusal(path).code == "missing-key"
     config = load_config(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p"})
     assert config.kafka.security_protocol == "SASL_SSL"
+
+
+@pytest.mark.parametrize(
+    ("key", "protocol"),
+    [
+        ("ssl_cafile", "PLAINTEXT"),
+        ("ssl_certfile", "SASL_PLAINTEXT"),
+        ("ssl_keyfile", "PLAINTEXT"),
+        ("sasl_username", "PLAINTEXT"),
+        ("sasl_username", "SSL"),
+    ],
+)
+def test_what_the_protocol_would_ignore_is_refused(toml, key, protocol) -> None:
+    others = 'sasl_username = "u"\n' if protocol.startswith("SASL") else ""
+    path = toml(f'[kafka]\nsecurity_protocol = "{protocol}"\n{others}{key} = "x"')
+    error = refusal(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p"})
+    assert (error.code, error.key) == ("invalid-value", f"kafka.{key}")
+    assert "kafka.security_protocol" in error.help
+
+
+def test_a_key_needs_its_certificate(toml) -> None:
+    error = refusal(toml('[kafka]\nsecurity_protocol = "SSL"\nssl_keyfile = "k.pem"'))
+    assert (error.code, error.key) == ("missing-key", "kafka.ssl_certfile")
+
+
+CANARY = "canary-c41d"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[kafka]\nsasl_password = "{CANARY}"',
+        f'[kafka]\nssl_key_password = "{CANARY}"',
+        f'[kafka]\nsasl_pasword = "{CANARY}"',
+        f'[kafka]\nsasl_password = ["{CANARY}"]',
+        f'[kafka]\nsasl_password = "{CANARY}',
+        f'[kafak]\nsasl_password = "{CANARY}"',
+        '[kafka]\nsecurity_protocol = "SASL_SSL"',
+        "[kafka]\nheartbeat_interval = 60",
+    ],
+)
+def test_no_error_shows_a_secret(toml, text) -> None:
+    error = refusal(
+        toml(text),
+        {"ROUTEC_KAFKA__SSL_KEY_PASSWORD": CANARY, "ROUTEC_KAFKA__SASL_PASSWORD": CANARY},
+    )
+    chain: BaseException | None = error
+    while chain is not None:
+        assert CANARY not in f"{chain!r} {chain}"
+        chain = chain.__cause__
+    assert CANARY not in error.message + error.help
 
 
 def test_two_roles_cannot_share_a_topic(toml) -> None:
