@@ -1,0 +1,298 @@
+"""A seed at work: its workers, kept alive, and what was done to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from routec.runtime.config import Config, Kafka, Runtime, Topics
+from tests.kafka.chaos.board import Board, open_board
+from tests.kafka.chaos.checker import Problems
+from tests.kafka.chaos.events import MAX_EVENT_BYTES
+from tests.kafka.chaos.nursery import Child, Nursery
+from tests.kafka.chaos.scenario import Scenario
+from tests.kafka.chaos.watch import Loader, Tail
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A worker.
+
+    Attributes:
+        name: no two of a seed have the same.
+        child: its process.
+        board: what it shares with us.
+        hurt: whether it was told to end, in whatever way.
+        stopped: whether it is stopped now, and is to be woken.
+    """
+
+    name: str
+    child: Child
+    board: Board
+    hurt: bool = False
+    stopped: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there, and not about to go."""
+        return not (self.child.ended.done() or self.hurt or self.stopped)
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send it a signal."""
+        if which in (signal.SIGKILL, signal.SIGTERM):
+            self.hurt = True
+        if which in (signal.SIGSTOP, signal.SIGCONT):
+            self.stopped = which == signal.SIGSTOP
+        self.child.signal(which)
+
+
+@dataclass(slots=True)
+class Fired:
+    """A fault that came to pass.
+
+    Attributes:
+        kind: which, with its detail.
+        at: when, on the monotonic clock.
+        worker: whom it hit; empty where it was several.
+        held: partitions that it had.
+        open: transactions open in the clients that were hit, `with_records` those of which the
+            broker had answered for records.
+        ends: whether the worker's partitions have to pass to another.
+        within: seconds until the first decision of another in those partitions.
+        within_all: seconds until the last of them had one.
+        alone: whether nothing else happened meanwhile.
+    """
+
+    kind: str
+    at: float
+    worker: str = ""
+    held: tuple[int, ...] = ()
+    open: int = 0
+    with_records: int = 0
+    ends: bool = False
+    within: float | None = None
+    within_all: float | None = None
+    alone: bool = False
+
+
+class Fight:
+    """Everything of one seed while it runs."""
+
+    def __init__(
+        self, scenario: Scenario, bootstrap: str, nursery: Nursery, folder: Path, label: str
+    ) -> None:
+        self.scenario = scenario
+        self.config = _config(scenario, bootstrap, label)
+        self.folder = folder
+        self.problems = Problems()
+        self.members: list[Member] = []
+        self.fired: list[Fired] = []
+        self.missed: list[str] = []
+        self.changes: list[float] = []
+        self.loader = Loader(scenario, self.config)
+        self.tail = Tail(self.config, scenario.partitions)
+        self.may_end: set[str] = set()
+        self._nursery = nursery
+        self._born = 0
+        self._keepers: list[asyncio.Task[None]] = []
+        self._held_back = asyncio.Event()
+        self._held_back.set()
+        self._ending = False
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "routec.toml").write_text(_toml(self.config))
+        (folder / "scenario.json").write_bytes(msgspec.json.encode({"pause": scenario.pause}))
+
+    @property
+    def alive(self) -> list[Member]:
+        """The workers that are there, and not about to go."""
+        return [one for one in self.members if one.alive]
+
+    async def spawn(self, slot: str = "", arm: tuple[int, str, int] | None = None) -> Member:
+        """Start a worker.
+
+        Args:
+            slot: its stable name in the group, where the seed has such.
+            arm: what it does to itself, at which point, at which time.
+        """
+        name = f"w{self._born}"
+        self._born += 1
+        board = open_board(self.folder / f"{name}.board")
+        if arm is not None:
+            board.arm(*arm)
+        environment = {}
+        if self.scenario.static and slot:
+            environment["ROUTEC_KAFKA__INSTANCE_ID"] = slot
+        child = await self._nursery.spawn(self.folder, name, environment)
+        member = Member(name, child, board)
+        self.members.append(member)
+        self.changes.append(time.monotonic())
+        return member
+
+    def keep(self) -> None:
+        """Keep as many workers alive as the seed has."""
+        self._keepers = [
+            asyncio.create_task(self._keep(f"slot-{at}")) for at in range(self.scenario.workers)
+        ]
+
+    async def _keep(self, slot: str) -> None:
+        while not self._ending:
+            await self._held_back.wait()
+            member = await self.spawn(slot)
+            await asyncio.shield(member.child.ended)
+            self._look(member)
+            await asyncio.sleep(self.scenario.restart)
+
+    def hold_back(self) -> None:
+        """Start no worker for those that end."""
+        self._held_back.clear()
+
+    def go_on(self) -> None:
+        """Start workers again."""
+        self._held_back.set()
+
+    def note(self, kind: str, *hit: Member, at: float | None = None, ends: bool = False) -> Fired:
+        """A fault came to pass."""
+        fired = Fired(
+            kind,
+            time.monotonic() if at is None else at,
+            hit[0].name if len(hit) == 1 else "",
+            tuple(hit[0].board.held()) if len(hit) == 1 else (),
+            sum(one.board.open() for one in hit),
+            sum(one.board.with_records() for one in hit),
+            ends and len(hit) == 1,
+        )
+        self.fired.append(fired)
+        return fired
+
+    async def until_ended(self, member: Member, seconds: float) -> bool:
+        """Wait until a worker has ended; whether it did."""
+        done, _ = await asyncio.wait([member.child.ended], timeout=seconds)
+        return bool(done)
+
+    async def dismiss(self, members: list[Member]) -> None:
+        """Have workers end in order, and look at how they did."""
+        for one in members:
+            if one.stopped:
+                one.signal(signal.SIGCONT)
+            one.signal(signal.SIGTERM)
+        for one in members:
+            if not await self.until_ended(one, self.config.runtime.drain_timeout + 8.0):
+                self.problems.add("hangs", f"{one.name} does not end after SIGTERM")
+                one.signal(signal.SIGKILL)
+                await one.child.ended
+            self._look(one)
+
+    async def end(self) -> None:
+        """Have all workers end in order."""
+        self._ending = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        if self._keepers:
+            await asyncio.wait(self._keepers)
+        await self.dismiss([one for one in self.members if not one.child.ended.done()])
+
+    async def clean_up(self) -> None:
+        """Kill what still runs, whatever happened."""
+        self._ending = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        for one in self.members:
+            if not one.child.ended.done():
+                one.child.signal(signal.SIGKILL)
+                await one.child.ended
+        await self.tail.stop()
+        await self.loader.stop()
+
+    def _look(self, member: Member) -> None:
+        """Whether a worker ended as it may."""
+        status = member.child.ended.result()
+        if status in (0, -signal.SIGKILL):
+            if status == 0 and not member.hurt:
+                self.problems.add("gave-up", f"{member.name} ended by itself")
+            return
+        code = str(self._ended(member).get("code", ""))
+        if code not in self.may_end:
+            log = (self.folder / f"{member.name}.log").read_text(errors="replace")
+            what = f"{member.name} ended with status {status} {code}: {log[-600:]}"
+            self.problems.add("gave-up", what)
+
+    def _ended(self, member: Member) -> dict[str, Any]:
+        file = self.folder / f"{member.name}.ended"
+        found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        return found
+
+    def time_recoveries(self) -> bool:
+        """Time what has not been timed; whether all recoveries are over."""
+        open_ones = False
+        for fired in self.fired:
+            if not fired.ends or not fired.held or fired.within_all is not None:
+                continue
+            times = [self.tail.first_by_another(at, fired.worker, fired.at) for at in fired.held]
+            found = [at for at in times if at is not None]
+            if found:
+                fired.within = min(found) - fired.at
+            if len(found) == len(times):
+                fired.within_all = max(found) - fired.at
+            else:
+                open_ones = True
+        return not open_ones
+
+    def settle_alone(self) -> None:
+        """Tell which faults had their recovery to themselves."""
+        limit = self.config.kafka.session_timeout + 2.0
+        for fired in self.fired:
+            if not fired.ends or fired.within is None:
+                continue
+            begin, end = fired.at - limit, fired.at + max(limit, fired.within)
+            others = [one.at for one in self.fired if one is not fired and begin < one.at < end]
+            # The one that follows it is no change of its own.
+            joined = [at for at in self.changes if fired.at < at < end]
+            fired.alone = not others and len(joined) <= 1
+            if fired.alone and fired.within > limit:
+                what = f"{fired.kind}: {fired.within:.1f} s, session {limit - 2.0:g} s"
+                self.problems.add("slow-recovery", what)
+
+
+def _config(scenario: Scenario, bootstrap: str, label: str) -> Config:
+    names = ("requests", "decisions", "dlq")
+    topics: dict[str, str] = dict.fromkeys(Topics.__struct_fields__, "")
+    topics |= {name: f"{label}.{name}" for name in names}
+    return Config(
+        kafka=Kafka(
+            bootstrap=bootstrap,
+            group=label,
+            session_timeout=scenario.session,
+            heartbeat_interval=0.3,
+            rebalance_timeout=5.0,
+            request_timeout=8.0,
+            transaction_timeout=scenario.transaction,
+            fetch_max_wait=0.05,
+        ),
+        topics=Topics(**topics),
+        runtime=Runtime(
+            batch_size=scenario.batch,
+            max_event_bytes=MAX_EVENT_BYTES,
+            max_in_flight_events=scenario.in_flight,
+            decide_timeout=3.0,
+            drain_timeout=10.0,
+        ),
+    )
+
+
+def _toml(config: Config) -> str:
+    lines = []
+    for section in ("kafka", "topics", "runtime"):
+        lines.append(f"[{section}]")
+        struct = getattr(config, section)
+        for key in struct.__struct_fields__:
+            value = getattr(struct, key)
+            if isinstance(value, str | bool | int | float):
+                lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"

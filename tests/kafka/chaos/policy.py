@@ -1,0 +1,85 @@
+"""The policy that workers under fire decide by, and its classifier, which can be ill."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from routec.compiler import check_bytes
+from routec.compiler.lower import lower
+from routec.compiler.program import Program
+from routec.runtime.config import Config
+from routec.runtime.engine.engine import Engine
+from routec.runtime.events.decode import Limits
+from routec.runtime.service import PolicyService
+from routec.runtime.signals.services import Services
+from routec.safety.classify.errors import ClassifierError
+from routec.safety.text import NORMALISER_VERSION
+from routec.safety.tokens import estimate_tokens
+from tests.kafka.chaos.board import CLASSIFIER_MOODS, Board
+
+TEXT = """
+policy under_fire
+request { tenant: string }
+signal feeling = classifier("feeling") { labels: [calm, angry], on_error: calm, timeout: 250ms }
+signal size    = tokens()
+model small { latency: 1s }
+model large { latency: 2s }
+route complaints { when feeling == angry to large }
+route essays { when size > 50 to large }
+default route usual { to small }
+"""
+ANGRY = "angry"
+
+
+def compile_policy() -> Program:
+    """The program."""
+    checked = check_bytes("under_fire.route", TEXT.encode())
+    assert checked.policy is not None, [finding.message for finding in checked.findings]
+    return lower(checked.policy, normaliser=NORMALISER_VERSION)
+
+
+class Feeling:
+    """A classifier behind a wire: it may be slow, hang, or answer what nobody asked."""
+
+    name, labels, revision, exclusive = "feeling", ("calm", "angry"), "sha256:feeling", True
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    async def classify(self, texts: Sequence[str], within: float) -> Any:
+        scores = np.array([[0.1, 0.9] if ANGRY in text else [0.9, 0.1] for text in texts])
+        match self._mood():
+            case "slow":
+                await asyncio.sleep(self._board.slow)
+            case "hanging":
+                await asyncio.sleep(600)
+            case "wrong-sized":
+                return scores[1:] if len(texts) % 2 else np.concatenate([scores, scores])
+            case "not-a-number":
+                return scores * float("nan")
+            case "failing":
+                raise ClassifierError("overloaded", "made up", "none")
+            case "raising":
+                raise ConnectionResetError("made up")
+        return scores
+
+    async def close(self) -> None:
+        return
+
+    def _mood(self) -> str:
+        board = self._board
+        if not board.classifier_left:
+            return "fine"
+        board.classifier_left -= 1
+        return CLASSIFIER_MOODS[board.classifier]
+
+
+def service(program: Program, config: Config, board: Board) -> PolicyService:
+    """What decides by the policy."""
+    services = Services(tokens=estimate_tokens, classifiers={"feeling": Feeling(board)})
+    limits = Limits(bytes=config.runtime.max_event_bytes)
+    return PolicyService(Engine(program, services), limits=limits)

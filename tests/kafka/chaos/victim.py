@@ -1,0 +1,130 @@
+"""The worker under fire: the real one, with the real engine, hurt from within at named points."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiokafka import TopicPartition
+
+from routec.compiler.program import Program
+from routec.runtime.config import load_config
+from routec.runtime.records import Decided, Outcome, Record
+from routec.runtime.service import PolicyService
+from routec.runtime.stream import Point, StreamError, Worker, run_until_signalled
+from routec.runtime.stream.observer import Silent
+from tests.kafka.chaos.board import (
+    AWAY,
+    DECIDER_MOODS,
+    KILL,
+    LANE_AT,
+    POINTS,
+    Board,
+    open_board,
+)
+from tests.kafka.chaos.policy import service
+
+BY = "chaos-by"
+"""Header of a decision that names the worker that made it."""
+
+
+class Moody:
+    """The policy's service; as a whole it may be slow, hang, fail, or miscount."""
+
+    def __init__(self, inner: PolicyService, board: Board, name: str, pause: float) -> None:
+        self._inner, self._board = inner, board
+        self._by = (BY, name.encode())
+        self._pause = pause
+
+    @property
+    def policy_hash(self) -> str:
+        return self._inner.policy_hash
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        if self._pause:
+            await asyncio.sleep(self._pause)
+        mood = self._mood(len(records))
+        if mood == "slow":
+            await asyncio.sleep(self._board.slow)
+        elif mood == "hanging":
+            await asyncio.sleep(600)
+        elif mood == "raising":
+            raise MemoryError("made up")
+        outcomes = [self._signed(one) for one in await self._inner.decide(records)]
+        if mood == "wrong-sized":
+            return outcomes[1:] if len(outcomes) % 2 else [*outcomes, outcomes[0]]
+        return outcomes
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        self._inner.learn(responses)
+
+    def _signed(self, outcome: Outcome) -> Outcome:
+        if not isinstance(outcome, Decided):
+            return outcome
+        return Decided(outcome.value, (*outcome.headers, self._by))
+
+    def _mood(self, size: int) -> str:
+        board = self._board
+        mood = DECIDER_MOODS[board.decider]
+        # An event that is asked alone is decided, so that none may end as a dead letter.
+        if not board.decider_left or (mood in ("raising", "wrong-sized") and size < 2):
+            return "fine"
+        board.decider_left -= 1
+        return mood
+
+
+class Fire:
+    """Notes what every lane is at, and ends or stops the process when it is told to."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    async def reach(self, point: Point, partition: TopicPartition | None) -> None:
+        board = self._board
+        if partition is not None and point in LANE_AT:
+            board.lanes[partition.partition] = LANE_AT[point]
+        if board.action and POINTS[board.point] == point:
+            board.countdown -= 1
+            if board.countdown == 0:
+                action, board.action = board.action, 0
+                board.fired_at = time.monotonic()
+                board.fired = 1
+                os.kill(os.getpid(), signal.SIGKILL if action == KILL else signal.SIGSTOP)
+
+
+class Watching(Silent):
+    """Notes the partitions that were given up."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def released(self, topic: str, partition: int) -> None:
+        self._board.lanes[partition] = AWAY
+
+
+def work(program: Program, folder: Path, name: str, environment: dict[str, str]) -> int:
+    """Be a worker until signalled; the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(relativeCreated)d %(message)s")
+    board = open_board(folder / f"{name}.board")
+    real = time.time
+    time.time = lambda: real() + board.clock
+    config = load_config(folder / "routec.toml", environment)
+    pause = json.loads((folder / "scenario.json").read_text())["pause"]
+    decider = Moody(service(program, config, board), board, name, pause)
+    worker = Worker(config, decider, Watching(board), Fire(board))
+    code = ""
+    try:
+        asyncio.run(run_until_signalled(worker))
+    except StreamError as error:
+        code = error.code
+        logging.warning("%s: %s", error.code, error.message)
+    counts = worker.counts
+    ended = {"code": code, "decided": counts.decided, "dead": counts.dead, "stale": counts.stale}
+    (folder / f"{name}.ended").write_text(json.dumps(ended))
+    return 2 if code else 0
