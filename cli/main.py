@@ -26,6 +26,7 @@ COMMANDS = {
     "compile": "write a policy's program",
     "lock": "write the vectors of a policy's examples, for `check`",
     "run": "decide requests from Kafka",
+    "top": "watch workers at work",
     "replay": "decide recorded requests again",
     "demo": "watch a policy decide sample traffic",
     "bench": "measure routec against its baselines",
