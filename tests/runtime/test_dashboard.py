@@ -1,0 +1,95 @@
+"""The Grafana dashboard asks for nothing but metrics and labels that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from routec.runtime.observe import Metrics
+from routec.runtime.observe.dashboard import dump
+
+FILE = Path(__file__).resolve().parents[2] / "docs" / "grafana-dashboard.json"
+BOARD = json.loads(FILE.read_text(encoding="utf-8"))
+QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
+OF_PROMETHEUS = {"instance", "le"}
+
+
+def series() -> dict[str, set[str]]:
+    """Every series there is, with its labels."""
+    found: dict[str, set[str]] = {}
+    for metric in vars(Metrics()).values():
+        if not hasattr(metric, "_labelnames"):
+            continue
+        labels = set(metric._labelnames)
+        if metric._type == "histogram":
+            found |= {f"{metric._name}{end}": labels for end in ("_sum", "_count")}
+            found[f"{metric._name}_bucket"] = labels | {"le"}
+        else:
+            found[metric._name + ("_total" if metric._type == "counter" else "")] = labels
+    return found
+
+
+def test_the_file_is_what_the_generator_makes() -> None:
+    assert FILE.read_text(encoding="utf-8") == dump()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_each_query_asks_for_series_and_labels_that_exist(query: str) -> None:
+    known = series()
+    names = re.findall(r"\broutec_[a-z_]+", query)
+    assert names
+    for name in names:
+        assert name in known
+    labels = {
+        label.strip()
+        for group in re.findall(r"by \(([^)]*)\)", query)
+        for label in group.split(",")
+    } | set(re.findall(r"([a-z_]+)=~?\"", query))
+    assert labels <= set.intersection(*(known[name] for name in names)) | OF_PROMETHEUS
+    for selected in re.findall(r"\{([^}]*)\}", query):
+        assert 'instance=~"$instance"' in selected
+
+
+def test_what_counts_is_asked_as_a_rate_and_what_is_measured_as_it_is() -> None:
+    for query in QUERIES:
+        for name in re.findall(r"\broutec_[a-z_]+", query):
+            counts = name.endswith(("_total", "_bucket"))
+            assert (f"rate({name}" in query) is counts
+
+
+def test_every_metric_of_the_contract_is_drawn() -> None:
+    drawn = {
+        re.sub("_bucket$", "", name)
+        for query in QUERIES
+        for name in re.findall(r"\broutec_[a-z_]+", query)
+    }
+    contract = {
+        "routec_decisions_total",
+        "routec_decision_seconds",
+        "routec_batch_size",
+        "routec_signal_calls_total",
+        "routec_signal_seconds",
+        "routec_signal_failures_total",
+        "routec_cache_lookups_total",
+        "routec_cache_entries",
+        "routec_classifier_batch_size",
+        "routec_dead_letters_total",
+        "routec_consumer_lag",
+        "routec_policy_info",
+    }
+    assert contract <= drawn
+
+
+def test_panels_do_not_overlap() -> None:
+    places = [panel["gridPos"] for panel in BOARD["panels"]]
+    cells = {
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    }
+    assert len(cells) == sum(place["w"] * place["h"] for place in places)
+    assert max(x for x, _ in cells) < 24
