@@ -26,15 +26,13 @@ from routec.runtime.events.decision import Decision
 from routec.runtime.events.decode import Decoder, Limits
 from routec.runtime.events.request import Request
 from routec.runtime.records import Dead, Record
-from routec.runtime.selection import DEFAULT_OUTPUT
+from routec.runtime.replay import dollars
 from routec.safety.text import NORMALISER_VERSION
-from routec.safety.tokens import estimate_tokens
 
 BATCH = 256
 """Events that are decided together."""
 
 REFUSED = "no valid request"
-_MILLION = 1_000_000
 
 
 @dataclass(slots=True)
@@ -199,22 +197,7 @@ class _Policy:
         if answer.missing:
             return None
         decision = answer.decision
-        return _Outcome(self._doing.of(_facts(decision)), self._cost(request, decision))
-
-    def _cost(self, request: Request, decision: Decision) -> float | None:
-        """Dollars that the chosen model costs, its answer as long as it may be (or 500 tokens)."""
-        if decision.model is None:
-            return 0.0
-        model = self._models[decision.model]
-        if model.input is None or model.output is None:
-            return None
-        limit = decision.parameters.get("max_tokens", request.max_tokens)
-        known = isinstance(limit, int) and not isinstance(limit, bool)
-        answer = limit if known else DEFAULT_OUTPUT
-        assert isinstance(answer, int)
-        if request.tokens is None:
-            request.tokens = estimate_tokens(request.text("all"))
-        return (request.tokens * model.input + answer * model.output) / _MILLION
+        return _Outcome(self._doing.of(_facts(decision)), dollars(self._models, request, decision))
 
 
 def _recorded_as(side: Side, measured: Side, program: Program) -> dict[str, Signal]:

@@ -5,27 +5,12 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from tests.cli.graph.support import DEAD as DEAD
+from tests.cli.graph.support import HOSTILE as EVERY
+
 ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = EVERY[:4]
 HELPDESK = (ROOT / "examples" / "policies" / "helpdesk.route").read_text()
-
-DEAD = """\
-policy dead
-request { tenant: string }
-signal topic = classifier("topic") { labels: [code, other], on_error: other }
-signal size = tokens()
-model mini { provider: openai }
-model opus { provider: anthropic }
-route fast priority 30 { when topic == code to opus }
-route slow priority 20 { when topic == code and size > 1k to mini }
-default route general { to mini }
-"""
-
-HOSTILE = (
-    "</script><script>window.pwned=1</script>",
-    '"><img src=x onerror="window.pwned=1">',
-    "<svg onload=window.pwned=1>",
-    "'-window.pwned=1-'",
-)
 
 
 def hostile() -> str:
