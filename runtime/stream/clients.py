@@ -228,7 +228,11 @@ async def _close(client: Client, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        # The client waits for tasks of its own that it has cancelled; nobody may have cancelled us.
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
         log.warning("a kafka client did not stop in order", extra={"error": repr(error)})
         return False
     return True
@@ -275,6 +279,9 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     forgotten = [batch._drain_waiter for batch in batches]
     if producer._txn_manager is not None:
         forgotten.append(producer._txn_manager._transaction_waiter)
+        for _, _, offsets in producer._txn_manager._pending_txn_offsets:
+            if not offsets.done():
+                offsets.set_exception(ProducerClosed())
     for one in forgotten:
         if one is not None and one.done() and not one.cancelled():
             one.exception()

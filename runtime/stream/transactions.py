@@ -202,13 +202,20 @@ class TransactionalWriter:
             await reach("sent", self._partition)
             # One after the other: a broker that adds the group to the transaction while it verifies
             # the batches refuses them for a moment, and the client then waits for long.
-            done = await asyncio.gather(*acknowledged, return_exceptions=True)
+            # Time that is up must not cancel them: nobody would hear what they fail with.
+            if acknowledged:
+                await asyncio.wait(acknowledged)
+            done = [one.exception() or one.result() for one in acknowledged]
             if not self._accepted(unit, [what for _, what in batches], done):
                 return False
             await reach("acknowledged", self._partition)
-            await producer.send_offsets_to_transaction(
-                {self._partition: OffsetAndMetadata(unit.end, "")}, self._config.kafka.group
+            offsets = asyncio.ensure_future(
+                producer.send_offsets_to_transaction(
+                    {self._partition: OffsetAndMetadata(unit.end, "")}, self._config.kafka.group
+                )
             )
+            offsets.add_done_callback(_retrieve)
+            await asyncio.shield(offsets)
             await reach("offsets-sent", self._partition)
             await producer.commit_transaction()
         await reach("committed", self._partition)

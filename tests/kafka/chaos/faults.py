@@ -87,7 +87,7 @@ async def _kill(fight: Fight, fault: Fault) -> None:
 async def _kill_all(fight: Fight, fault: Fault) -> None:
     if await _someone(fight, fault) is None:
         return
-    fight.hold_back()
+    await fight.hold_back()
     try:
         hit = [one for one in fight.members if not one.child.ended.done()]
         for one in hit:
@@ -118,7 +118,7 @@ async def _stop(fight: Fight, fault: Fault) -> None:
         member.signal(signal.SIGSTOP)
         at = time.monotonic()
         await asyncio.sleep(0.01)
-    fight.note(what, member, at=at, ends=past != "nothing")
+    fired = fight.note(what, member, at=at, ends=past != "nothing")
     # To a worker that wakes, its decider has taken all that time.
     fight.may_end.add("decider-stuck")
     scenario = fight.scenario
@@ -128,6 +128,7 @@ async def _stop(fight: Fight, fault: Fault) -> None:
     other = await fight.spawn() if past != "nothing" and not fight.alive else None
     await asyncio.sleep(seconds)
     member.signal(signal.SIGCONT)
+    fired.woken = time.monotonic()
     if other is not None:
         await asyncio.sleep(1.0)
         await fight.dismiss([other])

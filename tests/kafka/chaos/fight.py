@@ -65,6 +65,7 @@ class Fired:
         open: transactions open in the clients that were hit, `with_records` those of which the
             broker had answered for records.
         ends: whether the worker's partitions have to pass to another.
+        woken: when a stopped worker was woken; it may then have its partitions again.
         within: seconds until the first decision of another in those partitions.
         within_all: seconds until the last of them had one.
         alone: whether nothing else happened meanwhile.
@@ -77,6 +78,7 @@ class Fired:
     open: int = 0
     with_records: int = 0
     ends: bool = False
+    woken: float | None = None
     within: float | None = None
     within_all: float | None = None
     alone: bool = False
@@ -104,6 +106,7 @@ class Fight:
         self._keepers: list[asyncio.Task[None]] = []
         self._held_back = asyncio.Event()
         self._held_back.set()
+        self._bearing = asyncio.Lock()
         self._ending = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "routec.toml").write_text(_toml(self.config))
@@ -121,6 +124,7 @@ class Fight:
             slot: its stable name in the group, where the seed has such.
             arm: what it does to itself, at which point, at which time.
         """
+        await self._held_back.wait()
         name = f"w{self._born}"
         self._born += 1
         board = open_board(self.folder / f"{name}.board")
@@ -129,9 +133,10 @@ class Fight:
         environment = {}
         if self.scenario.static and slot:
             environment["ROUTEC_KAFKA__INSTANCE_ID"] = slot
-        child = await self._nursery.spawn(self.folder, name, environment)
-        member = Member(name, child, board)
-        self.members.append(member)
+        async with self._bearing:
+            child = await self._nursery.spawn(self.folder, name, environment)
+            member = Member(name, child, board)
+            self.members.append(member)
         self.changes.append(time.monotonic())
         return member
 
@@ -143,15 +148,16 @@ class Fight:
 
     async def _keep(self, slot: str) -> None:
         while not self._ending:
-            await self._held_back.wait()
             member = await self.spawn(slot)
             await asyncio.shield(member.child.ended)
             self._look(member)
             await asyncio.sleep(self.scenario.restart)
 
-    def hold_back(self) -> None:
-        """Start no worker for those that end."""
+    async def hold_back(self) -> None:
+        """Start no more workers; whoever was about to be started is a member then."""
         self._held_back.clear()
+        async with self._bearing:
+            return
 
     def go_on(self) -> None:
         """Start workers again."""
@@ -181,7 +187,9 @@ class Fight:
         for one in members:
             if one.stopped:
                 one.signal(signal.SIGCONT)
-            one.signal(signal.SIGTERM)
+            # A second signal would have it leave at once.
+            if not one.hurt:
+                one.signal(signal.SIGTERM)
         for one in members:
             if not await self.until_ended(one, self.config.runtime.drain_timeout + 8.0):
                 self.problems.add("hangs", f"{one.name} does not end after SIGTERM")
@@ -192,6 +200,7 @@ class Fight:
     async def end(self) -> None:
         """Have all workers end in order."""
         self._ending = True
+        await self.hold_back()
         for keeper in self._keepers:
             keeper.cancel()
         if self._keepers:
@@ -201,6 +210,7 @@ class Fight:
     async def clean_up(self) -> None:
         """Kill what still runs, whatever happened."""
         self._ending = True
+        await self.hold_back()
         for keeper in self._keepers:
             keeper.cancel()
         for one in self.members:

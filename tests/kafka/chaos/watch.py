@@ -148,9 +148,22 @@ class Tail:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    def first_by_another(self, partition: int, worker: str, after: float) -> float | None:
-        """When the first decision of a partition came after a time that is not of a worker."""
-        times = (at for at, by in self.seen[partition] if at > after and by != worker)
+    def first_by_another(
+        self, partition: int, worker: str, after: float, woken: float | None
+    ) -> float | None:
+        """When the first decision of a partition came after a time that is not of a worker.
+
+        Args:
+            partition: the partition.
+            worker: its decisions do not count.
+            after: the time, on the monotonic clock.
+            woken: from when on they do.
+        """
+        times = (
+            at
+            for at, by in self.seen[partition]
+            if at > after and (by != worker or (woken is not None and at > woken))
+        )
         return next(times, None)
 
     async def _follow(self) -> None:
