@@ -26,6 +26,8 @@ COMMANDS = {
     "compile": "write a policy's program",
     "lock": "write the vectors of a policy's examples, for `check`",
     "run": "decide requests from Kafka",
+    "deploy": "have running workers decide by another policy",
+    "status": "show which policy each worker decides by",
     "top": "watch workers at work",
     "replay": "decide recorded requests again",
     "demo": "watch a policy decide sample traffic",

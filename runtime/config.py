@@ -100,6 +100,9 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feedback: OptionalTopic = "routec.feedback"
     dlq: TopicName = "routec.dlq"
     policies: OptionalTopic = "routec.policies"
+    """Compacted; programs that replace the one a worker was started with."""
+    status: OptionalTopic = "routec.status"
+    """Compacted; which policy each worker decides by."""
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import TracebackType
 
+from prometheus_client import Counter
+
 from routec.compiler.program import Program
 from routec.runtime.config import Config
 from routec.runtime.engine.open import ServiceError
@@ -20,9 +22,39 @@ from routec.runtime.observe import (
     ObservabilityServer,
     Reach,
 )
-from routec.runtime.service import PolicyService, open_service
+from routec.runtime.policies.activation import Activation
+from routec.runtime.policies.follower import PolicyFollower
+from routec.runtime.policies.instruction import Role
+from routec.runtime.policies.live import LivePolicy
+from routec.runtime.service import Memory, PolicyService, open_service
 from routec.runtime.stream import Observed, Worker
 from routec.runtime.stream.security import tls_context
+
+
+class PolicyMetrics:
+    """Counts what becomes of records of the control topic: `routec_policy_records_total`.
+
+    Args:
+        metrics: where the policy in force is named, too.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._records = Counter(
+            "routec_policy_records_total",
+            "Records of the control topic, by what became of them",
+            ("result",),
+            registry=metrics.registry,
+        )
+
+    def activated(self, name: str, hash: str) -> None:
+        """Name it, and count it as ``activated``."""
+        self._metrics.policy(name, hash)
+        self._records.labels("activated").inc()
+
+    def refused(self, role: Role, code: str) -> None:
+        """Count it by its code."""
+        self._records.labels(code).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +63,9 @@ class Deployment:
 
     Attributes:
         config: where it runs.
-        service: decides records and learns from responses.
+        service: the policy to begin with: decides records and learns from responses.
+        live: the policy in force, which a worker may replace.
+        records: counts what becomes of records of the control topic.
         metrics: what is counted.
         health: what readiness depends on: policy, models, group and brokers; the policy is
             loaded and its models are warm.
@@ -40,12 +74,16 @@ class Deployment:
 
     config: Config
     service: PolicyService
+    live: LivePolicy
+    records: PolicyMetrics
     metrics: Metrics
     health: Health
     server: ObservabilityServer | None
 
     def worker(self, config: Config | None = None) -> Worker:
         """A worker that reports to the metrics and the health; to be run once.
+
+        It follows the control topic, if the configuration names one.
 
         Args:
             config: another cluster, other topics or limits than those of the deployment, such
@@ -57,12 +95,25 @@ class Deployment:
         config = config or self.config
         kafka, metrics = config.kafka, self.metrics
         self.health.ask(BROKERS, Reach(kafka.bootstrap, tls_context(kafka)))
-        decider = AgedDecider(self.service)
-        worker = Worker(config, decider, Observed(metrics, self.health))
+        decider = AgedDecider(self.live)
+        control = None
+        if config.topics.policies:
+            control = PolicyFollower(config, self.live, self._activation(config))
+        worker = Worker(config, decider, Observed(metrics, self.health), control=control)
         metrics.in_flight_events.set_function(lambda: worker.in_flight[0])
         metrics.in_flight_bytes.set_function(lambda: worker.in_flight[1])
         metrics.oldest_event_age.set_function(lambda: decider.age() if worker.in_flight[0] else 0.0)
         return worker
+
+    def _activation(self, config: Config) -> Activation:
+        metrics, service = self.metrics, self.service
+
+        def open_here(program: Program, hash: str, memory: Memory | None) -> PolicyService:
+            observer = EngineMetrics(metrics, program.name)
+            return open_service(program, config, observer=observer, hash=hash, memory=memory)
+
+        own = service.program
+        return Activation(own, service.policy_hash, self.live, open_here, self.records)
 
     @property
     def url(self) -> str | None:
@@ -76,7 +127,7 @@ class Deployment:
         self.health.set(POLICY, False)
         if self.server is not None:
             self.server.close()
-        self.service.close()
+        self.live.close()
 
     def __enter__(self) -> Deployment:
         return self
@@ -117,7 +168,8 @@ def open_deployment(program: Program, config: Config, *, hash: str | None = None
     metrics.policy(service.policy_name, service.policy_hash)
     health.set(POLICY, True)
     health.set(MODELS, True)
-    return Deployment(config, service, metrics, health, server)
+    live, records = LivePolicy(service), PolicyMetrics(metrics)
+    return Deployment(config, service, live, records, metrics, health, server)
 
 
 def _server(config: Config, metrics: Metrics, health: Health) -> ObservabilityServer | None:

@@ -134,6 +134,11 @@ class PolicyService:
         """The program it decides by."""
         return self._engine.program
 
+    def request_id(self, record: Record) -> str | None:
+        """The id of a request; ``None`` where the record cannot be decided."""
+        read = self._decoder.decode(record)
+        return read.id if isinstance(read, Request) else None
+
     def take_over(self) -> None:
         """Put its own terms in force in a memory that was another policy's.
 

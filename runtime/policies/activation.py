@@ -12,10 +12,11 @@ from typing import Protocol
 
 from routec.compiler.program import Program, ProgramError
 from routec.runtime.engine.open import ServiceError
+from routec.runtime.policies.canary import Canary
 from routec.runtime.policies.instruction import Instruction, Refusal, Role, read_instruction
 from routec.runtime.policies.live import InForce, LivePolicy
 from routec.runtime.records import Record
-from routec.runtime.service import Memory, PolicyService
+from routec.runtime.service import Memory, PolicyService, cached_alike
 from routec.semcache.errors import CacheError
 
 log = logging.getLogger(__name__)
@@ -51,12 +52,14 @@ class Standing:
         since: when it was put in force, seconds since the epoch.
         partition: of its record in the control topic; ``None`` for what the worker started with.
         offset: its offset there.
+        share: of a canary; ``None`` for the policy in force.
     """
 
     hash: str
     since: float
     partition: int | None = None
     offset: int | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Activation:
 
     Attributes:
         active: what is in force.
+        candidate: what is tried beside it.
         failures: what was refused, oldest first, the last `MOST_FAILURES`.
         refused: how many were refused.
     """
@@ -118,6 +122,8 @@ class Activation:
         self._observer = observer
         self.changed = changed
         self.active = Standing(own_hash, time.time())
+        self.candidate: Standing | None = None
+        self._trial: Instruction | None = None
         self.failures: deque[Failure] = deque(maxlen=MOST_FAILURES)
         self.refused = 0
 
@@ -126,31 +132,88 @@ class Activation:
         """Name of the policy."""
         return self._own.name
 
+    @property
+    def tried(self) -> tuple[int, int]:
+        """Requests that canaries decided, and those they had to leave to the policy in force."""
+        return self._live.tried, self._live.fallen_back
+
     async def apply(self, records: Sequence[Record]) -> None:
         """Follow records of the control topic, in order: the newest that can be is put in force.
 
         Returns when it is in force, at the latest when the batch being decided has ended. Older
         ones of the same call are opened only where newer ones fail.
         """
-        wanted: list[Instruction] = []
+        wanted: dict[Role, list[Instruction]] = {"active": [], "candidate": []}
         for record in records:
             found = read_instruction(record, self.policy)
             if isinstance(found, Refusal):
                 self._refuse(found)
-            elif found is not None and found.role == "active":
-                wanted.append(found)
-        for instruction in reversed(wanted):
-            if await self._activate(instruction):
+            elif found is not None:
+                wanted[found.role].append(found)
+        for instruction in reversed(wanted["active"]):
+            if await self._activate(instruction, wanted["candidate"]):
+                break
+        candidates = wanted["candidate"]
+        if candidates and self._trial is not None:
+            # If none of the new ones can be opened, the one before stays.
+            candidates = [self._trial, *candidates]
+        for instruction in reversed(candidates):
+            if await self._try(instruction):
                 break
 
-    async def _activate(self, wanted: Instruction) -> bool:
+    async def _try(self, wanted: Instruction) -> bool:
+        """Put a candidate beside the policy in force, or take it away."""
+        if self._trial == wanted and self.candidate is not None:
+            return True
+        active = self._live.in_force.active
+        canary = None
+        if wanted.program is not None and wanted.hash != active.policy_hash:
+            canary = await self._canary(wanted, active)
+            if canary is None:
+                return False
+        if not await self._swap(wanted, InForce(active, canary)):
+            return False
+        self._trial = None if wanted.program is None else wanted
+        self._stand(wanted, canary)
+        self.changed()
+        return True
+
+    async def _canary(self, wanted: Instruction, active: PolicyService) -> Canary | None:
+        assert wanted.program is not None
+        # On other terms it would find answers that are not its own: then it has its own cache.
+        shared = active.memory if cached_alike(wanted.program, active.program) else None
+        opened = await self._opened(wanted, wanted.program, wanted.hash, shared)
+        return None if opened is None else Canary(opened, wanted.share)
+
+    def _stand(self, wanted: Instruction, canary: Canary | None) -> None:
+        if canary is None:
+            self.candidate = None
+            return
+        self.candidate = Standing(
+            wanted.hash, time.time(), wanted.partition, wanted.offset, wanted.share
+        )
+        log.info(
+            "a canary is tried",
+            extra={"policy": self.policy, "hash": wanted.hash, "share": wanted.share},
+        )
+
+    async def _activate(self, wanted: Instruction, coming: Sequence[Instruction]) -> bool:
         program, hash = wanted.program, wanted.hash
         if program is None:
             program, hash = self._own, self._own_hash
         if hash != self._live.policy_hash:
-            opened = await self._opened(wanted, program, hash)
-            if opened is None or not await self._swap(wanted, InForce(opened)):
+            memory = self._live.in_force.active.memory
+            opened = await self._opened(wanted, program, hash, memory)
+            if opened is None:
                 return False
+            # A candidate is opened anew beside it, as it may share its cache.
+            canary, trial = None, self._trial
+            if trial is not None and trial.hash != hash and not coming:
+                canary = await self._canary(trial, opened)
+            if not await self._swap(wanted, InForce(opened, canary)):
+                return False
+            if trial is not None:
+                self._stand(trial, canary)
         tombstone = wanted.program is None
         place = (None, None) if tombstone else (wanted.partition, wanted.offset)
         self.active = Standing(hash, time.time(), *place)
@@ -186,9 +249,8 @@ class Activation:
                 service.close()
 
     async def _opened(
-        self, wanted: Instruction, program: Program, hash: str
+        self, wanted: Instruction, program: Program, hash: str, memory: Memory | None
     ) -> PolicyService | None:
-        memory = self._live.in_force.active.memory
         try:
             return await asyncio.to_thread(self._open, program, hash, memory)
         except (ServiceError, ProgramError) as error:

@@ -19,12 +19,11 @@ CANDIDATE = "/candidate"
 PREVIOUS = "/previous"
 """Ends the key of the program that a policy had before."""
 MODE = "routec.candidate.mode"
-"""Header of a candidate: ``canary`` or ``shadow``."""
+"""Header of a candidate: ``canary``."""
 SHARE = "routec.candidate.share"
 """Header of a canary: the share of requests that it decides, above 0 to 1."""
 
 Role = Literal["active", "candidate"]
-Mode = Literal["canary", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,6 @@ class Instruction:
         partition: where it stands in the control topic.
         offset: its offset there.
         time_ms: the record's own time, milliseconds since the epoch.
-        mode: how a candidate is tried; ``None`` for others.
         share: of a canary, above 0 to 1; 0 for others.
     """
 
@@ -48,7 +46,6 @@ class Instruction:
     partition: int
     offset: int
     time_ms: int
-    mode: Mode | None = None
     share: float = 0.0
 
 
@@ -93,10 +90,10 @@ def read_instruction(record: Record, policy: str) -> Instruction | Refusal | Non
     place = (record.partition, record.offset)
     if record.value is None:
         return Instruction(role, None, "", *place, record.timestamp_ms)
-    mode, share = None, 0.0
+    share = 0.0
     if role == "candidate":
         try:
-            mode, share = _trial(record)
+            share = _share(record)
         except ValueError as error:
             return Refusal(role, "invalid-candidate", str(error), *place)
     try:
@@ -110,16 +107,13 @@ def read_instruction(record: Record, policy: str) -> Instruction | Refusal | Non
     if program.name != policy:
         reason = f"the record of `{policy}` holds a program of `{program.name[:100]}`"
         return Refusal(role, "wrong-name", reason, *place, hash)
-    return Instruction(role, program, hash, *place, record.timestamp_ms, mode, share)
+    return Instruction(role, program, hash, *place, record.timestamp_ms, share)
 
 
-def _trial(record: Record) -> tuple[Mode, float]:
+def _share(record: Record) -> float:
     headers = dict(record.headers)
-    mode = headers.get(MODE)
-    if mode == b"shadow":
-        return "shadow", 0.0
-    if mode != b"canary":
-        raise ValueError(f"the header `{MODE}` must be `canary` or `shadow`")
+    if headers.get(MODE) != b"canary":
+        raise ValueError(f"the header `{MODE}` must be `canary`")
     wrong = f"the header `{SHARE}` must be a number above 0, at most 1"
     try:
         share = float(headers.get(SHARE, b"").decode("ascii"))
@@ -127,4 +121,4 @@ def _trial(record: Record) -> tuple[Mode, float]:
         raise ValueError(wrong) from None
     if not math.isfinite(share) or not 0.0 < share <= 1.0:
         raise ValueError(wrong)
-    return "canary", share
+    return share

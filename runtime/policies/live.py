@@ -7,7 +7,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routec.runtime.records import Outcome, Record
+from routec.runtime.policies.canary import Canary
+from routec.runtime.records import Dead, Outcome, Record
 from routec.runtime.service import PolicyService
 
 log = logging.getLogger(__name__)
@@ -19,13 +20,15 @@ class InForce:
 
     Attributes:
         active: the policy in force.
+        canary: a policy that decides some requests in its place.
     """
 
     active: PolicyService
+    canary: Canary | None = None
 
     def services(self) -> list[PolicyService]:
         """Everything that is open."""
-        return [self.active]
+        return [self.active] if self.canary is None else [self.active, self.canary.service]
 
 
 class LivePolicy:
@@ -37,11 +40,17 @@ class LivePolicy:
 
     Args:
         first: the policy to begin with.
+
+    Attributes:
+        tried: requests that canaries decided.
+        fallen_back: requests of a canary that it could not decide, so the policy in force did.
     """
 
     def __init__(self, first: PolicyService) -> None:
         self._state = InForce(first)
         self._in_batch = False
+        self.tried = 0
+        self.fallen_back = 0
         self._staged: tuple[InForce, asyncio.Future[None]] | None = None
 
     @property
@@ -56,11 +65,40 @@ class LivePolicy:
 
     async def decide(self, records: Sequence[Record]) -> list[Outcome]:
         """Decide a batch by what is in force now: one outcome a record, in order."""
-        return await self._state.active.decide(records)
+        state = self._state
+        if state.canary is None:
+            return await state.active.decide(records)
+        return await self._decide_both(state.active, state.canary, records)
+
+    async def _decide_both(
+        self, active: PolicyService, canary: Canary, records: Sequence[Record]
+    ) -> list[Outcome]:
+        """Decide a batch; what the canary fails at, or finds undecidable, is the other's."""
+        settled: dict[int, Outcome] = {}
+        chosen = canary.chosen(records, active)
+        if chosen:
+            try:
+                answers = await canary.service.decide([records[at] for at in chosen])
+            except Exception:
+                log.exception("the canary failed; the policy in force decides its requests")
+                answers = []
+            settled = {
+                at: answer
+                for at, answer in zip(chosen, answers, strict=False)
+                if not isinstance(answer, Dead)
+            }
+            self.tried += len(settled)
+            self.fallen_back += len(chosen) - len(settled)
+        rest = [at for at in range(len(records)) if at not in settled]
+        answers = await active.decide([records[at] for at in rest]) if rest else []
+        settled.update(zip(rest, answers, strict=True))
+        return [settled[at] for at in range(len(records))]
 
     def learn(self, responses: Sequence[Record]) -> None:
         """Take in response events."""
-        self._state.active.learn(responses)
+        active, canary = self._state.active, self._state.canary
+        own = canary is not None and canary.service.memory is not active.memory
+        active.learn(responses, canary.service if canary is not None and own else None)
 
     def begin_batch(self) -> None:
         """A batch begins; what waits is put in force for it."""

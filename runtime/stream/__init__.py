@@ -6,10 +6,11 @@ from routec.runtime.stream.lane import Counts
 from routec.runtime.stream.observer import Observed, Observer
 from routec.runtime.stream.serve import run_until_signalled
 from routec.runtime.stream.topics import create_topics
-from routec.runtime.stream.worker import Worker
+from routec.runtime.stream.worker import Control, Worker
 
 __all__ = [
     "OPEN_TRANSACTION",
+    "Control",
     "Counts",
     "Faults",
     "NoFaults",

@@ -182,6 +182,6 @@ def _options(name: str, config: Config) -> dict[str, str]:
         return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes)}
     if name == config.topics.requests:
         return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes // 2)}
-    if name == config.topics.policies:
+    if name in (config.topics.policies, config.topics.status):
         return {"cleanup.policy": "compact"}
     return {}

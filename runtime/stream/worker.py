@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -46,6 +46,29 @@ _OPENING = 16
 """Lanes that open at once."""
 
 
+class Control(Protocol):
+    """Replaces the policy of a decider while a worker runs, between two batches."""
+
+    async def start(self) -> None:
+        """Put the newest policy in force, and begin to follow what is newer.
+
+        Raises:
+            StreamError: it cannot be known which one that is.
+        """
+
+    async def caught_up(self) -> None:
+        """Wait, in bounded time, until what is newest now is in force."""
+
+    def begin_batch(self) -> None:
+        """A batch begins: nothing is replaced until it ends."""
+
+    def end_batch(self) -> None:
+        """The batch has its outcomes."""
+
+    async def stop(self, seconds: float) -> None:
+        """Stop following, in bounded time."""
+
+
 class Worker:
     """One member of the group; to be run once.
 
@@ -59,6 +82,7 @@ class Worker:
         decider: decides batches and learns from responses.
         observer: is told what happens.
         faults: is asked at named points; for tests that hurt the worker there.
+        control: replaces the decider's policy meanwhile.
 
     Attributes:
         counts: what was done so far.
@@ -70,12 +94,14 @@ class Worker:
         decider: Decider,
         observer: Observer | None = None,
         faults: Faults | None = None,
+        control: Control | None = None,
     ) -> None:
         limits = config.runtime
         self._config = config
         self._decider = decider
         self._observer = observer or Silent()
         self._faults = faults or NoFaults()
+        self._control = control
         self._judge = Judge(decider, limits)
         self._budget = Budget(limits.max_in_flight_events, limits.max_in_flight_bytes, self._wake)
         self._stop = asyncio.Event()
@@ -133,6 +159,8 @@ class Worker:
             if partitions.responses:
                 tail = ResponseTail(config, self._decider, partitions.responses)
                 await tail.start()
+            if self._control is not None:
+                await self._control.start()
             consumer = await connect(
                 lambda: make_consumer(config, group=True, partitions=partitions.requests), config
             )
@@ -150,6 +178,8 @@ class Worker:
             self._tell_ready()
             if consumer is not None:
                 await leave(consumer, grace)
+            if self._control is not None:
+                await self._control.stop(_CLOSE_FLOOR)
             if tail is not None:
                 await tail.stop(_CLOSE_FLOOR)
             if self._outbox is not None:
@@ -251,12 +281,20 @@ class Worker:
             partition,
             lease,
             writer,
-            self._membership.seek,
+            self._seek,
             self._budget,
             self.counts,
             self._observer,
             self._wake,
         )
+
+    async def _seek(self, partition: TopicPartition, offset: int | None) -> int:
+        """Go to where a lane begins, whose worker before has been shut out by now."""
+        if self._control is not None:
+            # That worker may have decided by a policy that has not come here yet.
+            await self._control.caught_up()
+        assert self._membership is not None
+        return await self._membership.seek(partition, offset)
 
     async def _decide(self) -> None:
         """Make batches of what waits in the lanes, for ever."""
@@ -271,9 +309,13 @@ class Worker:
             taken = turns.take(list(self._membership.lanes.values()))
             records = [record for _, part in taken for record in part.records]
             self._between_batches.clear()
+            if self._control is not None:
+                self._control.begin_batch()
             try:
                 await self._decide_batch(taken, records)
             finally:
+                if self._control is not None:
+                    self._control.end_batch()
                 self._between_batches.set()
 
     async def _linger(self, turns: Turns) -> None:

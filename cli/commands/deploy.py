@@ -1,0 +1,148 @@
+"""Have running workers decide by another policy, without stopping them.
+
+The policy is checked and compiled here, and written to the control topic; every worker of a policy
+of that name opens it and puts it in force between two batches. Where it cannot, the policy before
+stays, and `routec status` says why.
+
+--canary has the policy decide a share of the requests, chosen by their keys, until it is promoted
+or rolled back. --rollback withdraws a canary; without one it goes back to the program before, and
+without that to the one each worker was started with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from routec.cli import exits
+from routec.cli.arguments import add_format
+from routec.cli.errors import CommandError
+from routec.cli.programs import compile_file, read_config
+
+if TYPE_CHECKING:
+    from routec.cli.render.styled import Line
+    from routec.compiler.program import Program
+    from routec.runtime.config import Config
+    from routec.runtime.policies.registry import Change
+
+EXAMPLES = """\
+  routec deploy policies/helpdesk.route --bootstrap localhost:9092
+  routec deploy policies/helpdesk.route --canary 5%
+  routec deploy --promote helpdesk
+  routec deploy --rollback helpdesk
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``routec deploy``."""
+    parser.add_argument("policy", metavar="POLICY", nargs="?", help="the policy to deploy")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (default: routec.toml beside the policy, else in this folder)",
+    )
+    parser.add_argument(
+        "--canary",
+        type=share,
+        metavar="SHARE",
+        help="let it decide this share of the requests, such as 5%%",
+    )
+    parser.add_argument("--promote", metavar="NAME", help="let the canary of a policy decide all")
+    parser.add_argument(
+        "--rollback", metavar="NAME", help="withdraw the canary, else restore the program before"
+    )
+    add_format(parser, ("full", "json"))
+
+
+def share(text: str) -> float:
+    """A share above 0 % up to 100 %, written ``5%`` or ``0.05``."""
+    number = text.strip()
+    percent = number.endswith("%")
+    try:
+        value = float(number.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    value = value / 100 if percent else value
+    if not number.isascii() or not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is no share above 0% up to 100%: write `5%` or `0.05`"
+        )
+    return value
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write what is asked to the control topic, and say what was written."""
+    wanted = [options.policy, options.promote, options.rollback]
+    if sum(one is not None for one in wanted) != 1:
+        raise CommandError(
+            "say one of a policy to deploy, `--promote NAME` and `--rollback NAME`",
+            "see `routec deploy --help` for what each does",
+        )
+    if options.canary is not None and options.policy is None:
+        raise CommandError("`--canary` needs a policy to try", "name its file")
+    if options.bootstrap is not None and ":" not in options.bootstrap:
+        raise CommandError(
+            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
+        )
+    program = None
+    if options.policy is None:
+        config = read_config("routec.toml", options.config)
+    else:
+        compiled = compile_file(options.policy, config=options.config)
+        program, config = compiled.program, compiled.config
+    if not config.topics.policies:
+        raise CommandError(
+            "there is no control topic to write to", "set `topics.policies` in routec.toml"
+        )
+
+    from routec.cli.worker import with_bootstrap
+    from routec.runtime.policies.registry import DeployError
+    from routec.runtime.stream import StreamError
+
+    if options.bootstrap is not None:
+        config = with_bootstrap(config, options.bootstrap)
+    try:
+        change = asyncio.run(_change(options, config, program))
+    except (DeployError, StreamError) as error:
+        raise CommandError(error.message, error.help) from error
+    _tell(options, change)
+    return exits.FINE
+
+
+async def _change(options: argparse.Namespace, config: Config, program: Program | None) -> Change:
+    from routec.runtime.policies import registry
+
+    if program is None:
+        if options.promote is not None:
+            return await registry.promote(config, options.promote)
+        return await registry.roll_back(config, options.rollback)
+    if options.canary is not None:
+        return await registry.try_canary(config, program, options.canary)
+    return await registry.deploy(config, program)
+
+
+def _tell(options: argparse.Namespace, change: Change) -> None:
+    from routec.cli.render.json import write_json
+    from routec.cli.render.styled import line, write
+
+    if options.format == "json":
+        told = {"policy": change.policy, "did": change.did, "hash": change.hash}
+        write_json(told | {"before": change.before, "share": options.canary})
+        return
+    now = change.hash or "what each worker was started with"
+    said = {
+        "deployed": f"deployed {now}",
+        "tried": f"deployed {now} as a canary"
+        + ("" if options.canary is None else f" for {options.canary:.4g} of the requests"),
+        "promoted": f"promoted the canary {now}",
+        "withdrawn": f"withdrew the canary {change.before}; in force stays {now}",
+        "restored": f"went back to {now}",
+        "reset": f"went back to {now}",
+    }[change.did]
+    lines: list[Line] = [((change.policy, "strong"), (f"  {said}", ""))]
+    if change.before is not None and change.did != "withdrawn":
+        lines.append(((f"before: {change.before}", ""),))
+    write([*lines, line("workers put it in force between two batches; see `routec status`")])

@@ -1,0 +1,145 @@
+"""Show which policy each worker decides by, since when, and what was refused.
+
+Read from the status topic, which workers write to at every change and twice a minute. A worker
+without a record for longer than that is shown as lost; one that stopped in order is not shown.
+
+The exit status is 0 where every worker is there and its newest program was put in force, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from routec.cli import exits
+from routec.cli.arguments import add_format
+from routec.cli.errors import CommandError
+from routec.cli.programs import read_config
+from routec.cli.text import visible
+
+if TYPE_CHECKING:
+    from routec.cli.render.styled import Line
+    from routec.runtime.policies.status import ProgramStatus, WorkerStatus
+
+EXAMPLES = """\
+  routec status --bootstrap localhost:9092
+  routec status --config /etc/routec/routec.toml --format json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``routec status``."""
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration (default: routec.toml in this folder)"
+    )
+    add_format(parser, ("full", "json"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the status topic to its end and show it."""
+    if options.bootstrap is not None and ":" not in options.bootstrap:
+        raise CommandError(
+            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
+        )
+    config = read_config("routec.toml", options.config)
+    if not config.topics.status:
+        raise CommandError("there is no status topic to read", "set `topics.status` in routec.toml")
+
+    from routec.cli.worker import with_bootstrap
+    from routec.runtime.policies.registry import read_statuses
+    from routec.runtime.stream import StreamError
+
+    if options.bootstrap is not None:
+        config = with_bootstrap(config, options.bootstrap)
+    try:
+        statuses = asyncio.run(read_statuses(config))
+    except StreamError as error:
+        raise CommandError(error.message, error.help) from error
+    now = time.time()
+    if options.format == "json":
+        from routec.cli.render.json import write_json
+
+        write_json(document(statuses, now))
+    else:
+        from routec.cli.render.styled import write
+
+        write(full(statuses, now))
+    return exits.FINE if all(healthy(one, now) for one in statuses) else exits.FOUND
+
+
+def lost(one: WorkerStatus, now: float) -> bool:
+    """Whether the worker's record is older than it may be."""
+    from routec.runtime.policies.status import STALE
+
+    return now - one.time > STALE
+
+
+def healthy(one: WorkerStatus, now: float) -> bool:
+    """Whether the worker is there, and nothing was refused since its policy came into force."""
+    newest = max(one.active.since, 0.0 if one.candidate is None else one.candidate.since)
+    return not lost(one, now) and not any(failure.time >= newest for failure in one.failures)
+
+
+def document(statuses: list[WorkerStatus], now: float) -> dict[str, Any]:
+    """The object of ``--format json``; ages are in seconds."""
+    import msgspec
+
+    workers = []
+    for one in statuses:
+        plain = msgspec.to_builtins(one)
+        plain.setdefault("candidate", None)
+        plain.setdefault("refused", 0)
+        plain.setdefault("failures", [])
+        plain["age"] = round(max(0.0, now - one.time), 3)
+        plain["lost"] = lost(one, now)
+        plain["healthy"] = healthy(one, now)
+        workers.append(plain)
+    return {"version": 1, "workers": workers}
+
+
+def full(statuses: list[WorkerStatus], now: float) -> list[Line]:
+    """The lines for a person."""
+    from routec.cli.render.styled import line
+
+    if not statuses:
+        return [line("no worker has told its status")]
+    lines: list[Line] = []
+    for one in statuses:
+        state = f"lost: silent for {age(now - one.time)}" if lost(one, now) else "running"
+        lines.append(
+            (
+                (visible(f"{one.group}/{one.worker}"), "strong"),
+                (f"  {state}", "error" if lost(one, now) else "good"),
+                (f"  started {age(now - one.started)} ago", ""),
+            )
+        )
+        lines.append(line(visible(f"  {one.policy}  {_program(one.active, now)}")))
+        if one.candidate is not None:
+            lines.append(line(visible(f"  canary  {_program(one.candidate, now)}")))
+            lines.append(line(f"  canaries decided {one.tried:,}, fell back {one.fallen_back:,}"))
+        for failure in one.failures:
+            told = f"  refused {age(now - failure.time)} ago: {failure.code}: {failure.message}"
+            lines.append(
+                line(visible(f"{told} (record {failure.partition}/{failure.offset})"), "warning")
+            )
+    return lines
+
+
+def _program(one: ProgramStatus, now: float) -> str:
+    source = (
+        "what it was started with" if one.offset is None else f"record {one.partition}/{one.offset}"
+    )
+    share = "" if one.share is None else f"  {one.share:.4g} of the requests"
+    return f"{one.hash}{share}  for {age(now - one.since)}, from {source}"
+
+
+def age(seconds: float) -> str:
+    """Such as ``42 s``, ``5 min``, ``3 h`` or ``12 d``."""
+    seconds = max(0.0, seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

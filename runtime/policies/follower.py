@@ -1,0 +1,182 @@
+"""Following the control topic, so that a worker decides by the newest policy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+
+from routec.runtime.config import Config
+from routec.runtime.policies.activation import Activation
+from routec.runtime.policies.live import LivePolicy
+from routec.runtime.policies.notices import Notices
+from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
+from routec.runtime.stream.clients import close, connect, make_consumer
+from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.take import as_record
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.5
+_MAX_BACKOFF = 5.0
+_ABSENT = 30.0
+"""Seconds after which a control topic that was missing is looked for again."""
+
+
+class PolicyFollower:
+    """Reads the control topic to its end before the worker joins its group, then goes on reading.
+
+    Args:
+        config: the configuration, with a control topic.
+        live: where policies are put in force.
+        activation: puts them in force.
+    """
+
+    def __init__(self, config: Config, live: LivePolicy, activation: Activation) -> None:
+        self._config = config
+        self._topic = config.topics.policies
+        self._live = live
+        self._activation = activation
+        self._reporter = Reporter(config, activation)
+        self._notices = Notices(config)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._partitions: list[TopicPartition] = []
+        self._applied: dict[TopicPartition, int] = {}
+        self._moved = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Put the newest policy in force, and begin to follow.
+
+        Raises:
+            StreamError: the cluster cannot be reached, or the control topic cannot be read.
+        """
+        config = self._config
+        if config.topics.status:
+            self._notices.start()
+        consumer = await connect(lambda: make_consumer(config, group=False), config)
+        self._consumer = consumer
+        try:
+            async with asyncio.timeout(config.kafka.connect_timeout):
+                if await self._find(consumer):
+                    ends = await consumer.end_offsets(self._partitions)
+                    while not self._has_reached(ends):
+                        await self._step(consumer)
+                else:
+                    log.warning(
+                        "the control topic does not exist; the policy stays as it is",
+                        extra={"topic": self._topic},
+                    )
+        except TopicAuthorizationFailedError as error:
+            raise StreamError(
+                "read-forbidden",
+                f"Kafka forbids reading `{self._topic}`",
+                'grant READ on it to this client, or run without it: `topics.policies = ""`',
+            ) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise StreamError(
+                "policies-unreadable",
+                f"the control topic `{self._topic}` cannot be read to its end: "
+                f"{error or 'it takes too long'}",
+                "see the log of the brokers; "
+                "a worker that does not know the newest policy does not start",
+            ) from error
+        self._tasks = [asyncio.create_task(self._follow(consumer), name="routec-policies")]
+        if config.topics.status:
+            self._activation.changed = self._report
+            self._tasks.append(asyncio.create_task(self._report_often(), name="routec-status"))
+
+    def begin_batch(self) -> None:
+        """A batch begins."""
+        self._live.begin_batch()
+
+    def end_batch(self) -> None:
+        """The batch is decided."""
+        self._live.end_batch()
+
+    async def caught_up(self) -> None:
+        """Wait until what the control topic holds now is in force, or was refused.
+
+        Where that takes longer than `kafka.request_timeout`, it is given up, and said.
+        """
+        consumer = self._consumer
+        if consumer is None or not self._partitions:
+            return
+        try:
+            async with asyncio.timeout(self._config.kafka.request_timeout):
+                ends = await consumer.end_offsets(self._partitions)
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._has_reached(ends))
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning(
+                "the control topic cannot be read; the last policy stays in force",
+                extra={"topic": self._topic, "error": repr(error)},
+            )
+
+    async def stop(self, seconds: float) -> None:
+        """Stop following, in bounded time; the status record is taken back."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+            if self._config.topics.status:
+                self._notices.send(self._config.topics.status, self._reporter.key, None)
+        await self._notices.stop(seconds)
+        if self._consumer is not None:
+            await close(self._consumer, seconds)
+
+    async def _find(self, consumer: AIOKafkaConsumer) -> bool:
+        """Begin at the start of the topic, if there is one."""
+        # Asking for all of them: asking for one by name may create it.
+        cluster = await consumer._client.fetch_all_metadata()
+        numbers = cluster.partitions_for_topic(self._topic) or ()
+        if not numbers:
+            return False
+        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        self._partitions = partitions
+        return True
+
+    def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
+        return all(self._applied.get(partition, 0) >= end for partition, end in ends.items())
+
+    async def _step(self, consumer: AIOKafkaConsumer) -> None:
+        """Take what has come since, and follow it."""
+        taken = await consumer.getmany(timeout_ms=int(_POLL * 1000))
+        records = [as_record(one) for some in taken.values() for one in some]
+        # Before anything is awaited that could move them.
+        positions = {one: await consumer.position(one) for one in self._partitions}
+        if records:
+            await self._activation.apply(records)
+        async with self._moved:
+            self._applied = positions
+            self._moved.notify_all()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        backoff = self._config.kafka.retry_backoff
+        while True:
+            try:
+                if not self._partitions and not await self._find(consumer):
+                    await asyncio.sleep(_ABSENT)
+                    continue
+                await self._step(consumer)
+                backoff = self._config.kafka.retry_backoff
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.warning("the control topic cannot be read", extra={"error": repr(error)})
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+
+    def _report(self) -> None:
+        status = encode_status(self._reporter.status())
+        self._notices.send(self._config.topics.status, self._reporter.key, status)
+
+    async def _report_often(self) -> None:
+        while True:
+            self._report()
+            await asyncio.sleep(INTERVAL)

@@ -1,0 +1,156 @@
+"""What a worker tells of its policy: one record a worker in a compacted topic."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import msgspec
+
+from routec.runtime.config import Config
+from routec.runtime.policies.activation import Activation, Standing
+
+INTERVAL = 30.0
+"""Seconds between two status records of a worker that has no news."""
+STALE = 3 * INTERVAL + 10.0
+"""Seconds without a record after which a worker counts as gone."""
+
+
+class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A program in use.
+
+    Attributes:
+        hash: its hash.
+        since: when it was put in force, seconds since the epoch.
+        partition: of its record in the control topic; without one it is what the worker started
+            with.
+        offset: its offset there.
+        share: of the requests that a canary decides; without one for the policy in force.
+    """
+
+    hash: str
+    since: float
+    partition: int | None = None
+    offset: int | None = None
+    share: float | None = None
+
+
+class FailureStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record of the control topic that was refused.
+
+    Attributes:
+        role: what it was meant for, ``active`` or ``candidate``.
+        code: stable reason.
+        message: one sentence for a person.
+        time: when, seconds since the epoch.
+        partition: of the record in the control topic.
+        offset: its offset there.
+        hash: the program's hash, where it could be read.
+    """
+
+    role: str
+    code: str
+    message: str
+    time: float
+    partition: int
+    offset: int
+    hash: str | None = None
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The status record of a worker; its key is ``GROUP/WORKER``.
+
+    Attributes:
+        worker: its name: `kafka.instance_id`, else host and process id.
+        group: its consumer group.
+        policy: name of its policy.
+        time: when this was written, seconds since the epoch.
+        started: when the worker started.
+        active: the policy in force.
+        candidate: the canary beside it, if there is one.
+        tried: requests that canaries decided since it started.
+        fallen_back: requests that were a canary's, could not be decided by it, and were
+            decided by the policy in force.
+        refused: records of the control topic that were refused since it started.
+        failures: the last of them, oldest first.
+    """
+
+    worker: str
+    group: str
+    policy: str
+    time: float
+    started: float
+    active: ProgramStatus
+    candidate: ProgramStatus | None = None
+    tried: int = 0
+    fallen_back: int = 0
+    refused: int = 0
+    failures: tuple[FailureStatus, ...] = ()
+
+
+class Reporter:
+    """Makes the status records of one worker.
+
+    Args:
+        config: names the worker.
+        activation: what it tells of.
+    """
+
+    def __init__(self, config: Config, activation: Activation) -> None:
+        kafka = config.kafka
+        self._activation = activation
+        self._group = kafka.group
+        self._started = time.time()
+        self.worker = kafka.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    @property
+    def key(self) -> bytes:
+        """Key of the records."""
+        return f"{self._group}/{self.worker}".encode()
+
+    def status(self) -> WorkerStatus:
+        """How things stand now."""
+        activation = self._activation
+        tried, fallen_back = activation.tried
+        return WorkerStatus(
+            worker=self.worker,
+            group=self._group,
+            policy=activation.policy,
+            time=time.time(),
+            started=self._started,
+            active=_program(activation.active),
+            candidate=None if activation.candidate is None else _program(activation.candidate),
+            tried=tried,
+            fallen_back=fallen_back,
+            refused=activation.refused,
+            failures=tuple(
+                FailureStatus(
+                    role=one.refusal.role,
+                    code=one.refusal.code,
+                    message=one.refusal.message,
+                    time=one.time,
+                    partition=one.refusal.partition,
+                    offset=one.refusal.offset,
+                    hash=one.refusal.hash,
+                )
+                for one in activation.failures
+            ),
+        )
+
+
+def _program(one: Standing) -> ProgramStatus:
+    return ProgramStatus(one.hash, one.since, one.partition, one.offset, one.share)
+
+
+def encode_status(status: WorkerStatus) -> bytes:
+    """The record's value, JSON."""
+    return msgspec.json.encode(status)
+
+
+def decode_status(value: bytes) -> WorkerStatus | None:
+    """A record's value; ``None`` for what is none. Members of later versions are ignored."""
+    try:
+        return msgspec.json.decode(value, type=WorkerStatus)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

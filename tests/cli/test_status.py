@@ -1,0 +1,122 @@
+"""`routec status`: which policy each worker decides by, since when, and what was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from routec.cli.commands.status import age
+from routec.runtime.embedded import embedded_broker
+from routec.runtime.policies.status import (
+    STALE,
+    FailureStatus,
+    ProgramStatus,
+    WorkerStatus,
+    decode_status,
+    encode_status,
+)
+
+from .support import Run
+
+TOPIC = "routec.status"
+
+
+def worker(name: str, since: float = 60.0, silent: float = 1.0, **more: Any) -> WorkerStatus:
+    now = time.time()
+    return WorkerStatus(
+        worker=name,
+        group="g",
+        policy="helpdesk",
+        time=now - silent,
+        started=now - 7200,
+        active=ProgramStatus("sha256:aa", now - since, 0, 7),
+        **more,
+    )
+
+
+@pytest.fixture
+async def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "routec.toml").write_text("[kafka]\nfetch_max_wait = '10ms'\n")
+    async with embedded_broker((TOPIC,)) as broker:
+        yield broker.bootstrap
+
+
+async def told(bootstrap: str, *records: tuple[str, bytes | None]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        for key, value in records:
+            await producer.send_and_wait(TOPIC, value, key=key.encode())
+
+
+async def test_the_newest_record_of_each_worker_is_shown(bootstrap: str, routec: Run) -> None:
+    failure = FailureStatus("active", "hash-mismatch", "the hash is wrong", time.time(), 0, 8)
+    candidate = ProgramStatus("sha256:cc", time.time() - 30, 0, 9, 0.05)
+    await told(
+        bootstrap,
+        ("g/one", encode_status(worker("one", since=1))),
+        ("g/gone", encode_status(worker("gone"))),
+        ("g/two", encode_status(worker("two", refused=1, failures=(failure,)))),
+        ("g/three", encode_status(worker("three", silent=STALE + 60))),
+        ("g/one", encode_status(worker("one", candidate=candidate, tried=12))),
+        ("g/gone", None),
+        ("g/bad", b"{"),
+    )
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap, "--format", "json")
+    assert (result.status, result.err) == (1, "")
+    shown = {one["worker"]: one for one in result.json["workers"]}
+    assert list(shown) == ["one", "three", "two"]
+    assert shown["one"]["candidate"] | {"since": 0} == {
+        "hash": "sha256:cc", "since": 0, "partition": 0, "offset": 9, "share": 0.05,
+    }  # fmt: skip
+    assert [shown[name]["healthy"] for name in shown] == [True, False, False]
+    assert [shown[name]["lost"] for name in shown] == [False, True, False]
+    assert shown["two"]["failures"][0]["code"] == "hash-mismatch"
+    assert 0 <= shown["one"]["age"] < 30
+    text = (await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)).out
+    assert "g/one  running  started 2 h ago\n" in text
+    assert "helpdesk  sha256:aa  for 1 min, from record 0/7\n" in text
+    assert "canary  sha256:cc  0.05 of the requests  for 3" in text
+    assert "g/three  lost: silent for 3 min" in text
+    assert "hash-mismatch: the hash is wrong (record 0/8)\n" in text
+
+
+async def test_without_workers_and_without_the_topic(
+    bootstrap: str, routec: Run, tmp_path: Path
+) -> None:
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)
+    assert (result.status, result.out) == (0, "no worker has told its status\n")
+    (tmp_path / "routec.toml").write_text("[topics]\nstatus = 'absent'\n")
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)
+    assert (result.status, result.out) == (2, "")
+    assert "error: the topic `absent` does not exist\n" in result.err
+
+
+def test_a_failure_before_the_policy_in_force_is_history(routec: Run) -> None:
+    from routec.cli.commands.status import healthy
+
+    old = FailureStatus("active", "invalid-program", "no program", time.time() - 120, 0, 3)
+    assert healthy(worker("one", failures=(old,)), time.time())
+    assert not healthy(worker("one", since=300, failures=(old,)), time.time())
+
+
+def test_records_of_later_versions_are_read_and_others_are_not() -> None:
+    status = worker("one")
+    newer = msgspec.json.decode(encode_status(status)) | {"news": 1}
+    assert decode_status(msgspec.json.encode(newer)) == status
+    for bad in (b"", b"[]", b'{"worker": 1}', b"\xff", b"[" * 100_000):
+        assert decode_status(bad) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 s"), (42, "42 s"), (300, "5 min"), (7200, "2 h"), (10 * 86_400, "10 d")],
+)
+def test_ages_are_short(seconds: float, text: str) -> None:
+    assert age(seconds) == text

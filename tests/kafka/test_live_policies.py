@@ -1,0 +1,209 @@
+"""Policies that are replaced while workers decide, on Apache Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from traffic import committed, read_all, running, until
+
+from routec.compiler.program import Program, digest, dump
+from routec.runtime.config import Config, Observability
+from routec.runtime.deployment import Deployment, open_deployment
+from routec.runtime.policies import registry
+from routec.runtime.policies.status import decode_status
+from tests.runtime.doubles import program
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 4
+
+
+def version(n: int) -> Program:
+    return program(
+        f'policy live\nsignal k = keyword("w{n}")\nmodel m {{}}\n'
+        f"route r{n} {{ when k to m }}\ndefault route d{n} {{ to m }}"
+    )
+
+
+VERSIONS = [version(n) for n in range(4)]
+HASHES = [digest(one) for one in VERSIONS]
+
+
+def opened(config: Config, started_with: int = 0) -> Deployment:
+    config = msgspec.structs.replace(config, observability=Observability(metrics=False))
+    return open_deployment(VERSIONS[started_with], config)
+
+
+async def write_policy(
+    config: Config, value: bytes | None, key: bytes = b"live", headers: Sequence[Any] = ()
+) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=config.kafka.bootstrap) as producer:
+        await producer.send_and_wait(
+            config.topics.policies, value, key=key, partition=0, headers=list(headers)
+        )
+
+
+class Asking:
+    """Writes requests, steadily, until told to stop."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.sent = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def _ask(self) -> None:
+        event = {"body": {"messages": [{"role": "user", "content": "hello"}]}}
+        value = json.dumps(event).encode()
+        async with AIOKafkaProducer(bootstrap_servers=self.config.kafka.bootstrap) as producer:
+            while True:
+                topic = self.config.topics.requests
+                await asyncio.gather(
+                    *[
+                        await producer.send(topic, value, key=b"k", partition=n % PARTITIONS)
+                        for n in range(40)
+                    ]
+                )
+                self.sent += 40
+                await asyncio.sleep(0.01)
+
+    async def __aenter__(self) -> Asking:
+        self._task = asyncio.create_task(self._ask())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+
+async def decisions(config: Config) -> dict[int, list[str]]:
+    """By partition, the hashes of the policies that decided, in order."""
+    found: dict[int, list[str]] = {}
+    for record in await read_all(config, config.topics.decisions):
+        found.setdefault(record.partition, []).append(json.loads(record.value)["policy"]["hash"])
+    return found
+
+
+def runs(hashes: Sequence[str]) -> list[int]:
+    """The versions in the order in which they were in force, each stretch once."""
+    names = [HASHES.index(one) for one in hashes]
+    return [n for at, n in enumerate(names) if at == 0 or names[at - 1] != n]
+
+
+async def test_swaps_under_load_lose_nothing_and_rise_in_every_partition(ready: Config) -> None:
+    with opened(ready) as deployment:
+        worker = deployment.worker()
+        async with running(worker):
+            async with Asking(ready) as asking:
+                await until(lambda: worker.counts.decided > 400)
+                # Two in a row, then one that is broken, then the first again.
+                await write_policy(ready, dump(VERSIONS[1]))
+                await write_policy(ready, dump(VERSIONS[2]))
+                await until(lambda: deployment.live.policy_hash == HASHES[2])
+                await write_policy(ready, b'{"hash":"sha256:0","program":{}}')
+                before = worker.counts.decided
+                await until(lambda: worker.counts.decided > before + 400)
+                assert deployment.live.policy_hash == HASHES[2]
+                await write_policy(ready, dump(VERSIONS[3]))
+                await until(lambda: deployment.live.policy_hash == HASHES[3])
+                before = worker.counts.decided
+                await until(lambda: worker.counts.decided > before + 400)
+            await until(lambda: worker.counts.decided >= asking.sent)
+    found = await decisions(ready)
+    ends = await committed(ready)
+    assert {partition: len(one) for partition, one in found.items()} == ends
+    for hashes in found.values():
+        in_order = runs(hashes)
+        assert in_order in ([0, 1, 2, 3], [0, 2, 3])
+    last = [record for record in await read_all(ready, ready.topics.status) if record.value]
+    status = decode_status(last[-1].value)
+    assert status is not None
+    assert (status.active.hash, status.refused) == (HASHES[3], 1)
+    assert [one.code for one in status.failures] == ["invalid-program"]
+
+
+async def test_a_worker_starts_with_the_newest_policy_and_goes_back_for_a_tombstone(
+    ready: Config,
+) -> None:
+    await write_policy(ready, dump(VERSIONS[1]))
+    await write_policy(ready, dump(VERSIONS[2]))
+    await write_policy(ready, b"no program")
+    with opened(ready) as deployment:
+        async with running(deployment.worker()), Asking(ready):
+            await until(lambda: deployment.live.policy_hash == HASHES[2])
+            await write_policy(ready, None)
+            await until(lambda: deployment.live.policy_hash == HASHES[0])
+    assert all(runs(one) in ([2], [2, 0], [0]) for one in (await decisions(ready)).values())
+
+
+async def test_a_partition_that_moves_is_never_decided_by_an_older_policy(ready: Config) -> None:
+    with opened(ready) as first, opened(ready) as second:
+        async with Asking(ready):
+            one = first.worker()
+            async with running(one):
+                await until(lambda: one.counts.decided > 100)
+                other = second.worker()
+                async with running(other):
+                    await until(lambda: other.counts.decided > 100)
+                    await write_policy(ready, dump(VERSIONS[1]))
+                    await until(lambda: first.live.policy_hash == HASHES[1])
+                # Its partitions are back with the first.
+                await write_policy(ready, dump(VERSIONS[2]))
+                await until(lambda: first.live.policy_hash == HASHES[2])
+                before = one.counts.decided
+                await until(lambda: one.counts.decided > before + 400)
+    found = await decisions(ready)
+    for hashes in found.values():
+        names = runs(hashes)
+        assert names == sorted(names)
+    assert set(await committed(ready)) == set(found)
+
+
+async def test_without_the_topic_the_policy_stays(config: Config) -> None:
+    from routec.runtime.stream import create_topics
+
+    topics = msgspec.structs.replace(config.topics, policies="", status="")
+    await create_topics(msgspec.structs.replace(config, topics=topics), partitions=PARTITIONS)
+    with opened(config) as deployment:
+        worker = deployment.worker()
+        async with Asking(config), running(worker):
+            await until(lambda: worker.counts.decided > 100)
+    assert all(runs(one) == [0] for one in (await decisions(config)).values())
+
+
+async def test_a_canary_is_deployed_promoted_and_rolled_back_under_load(ready: Config) -> None:
+    with opened(ready) as deployment:
+        worker = deployment.worker()
+        async with running(worker), Asking(ready) as asking:
+            await until(lambda: worker.counts.decided > 100)
+            await registry.deploy(ready, VERSIONS[1])
+            await until(lambda: deployment.live.policy_hash == HASHES[1])
+            before = worker.counts.decided
+            await until(lambda: worker.counts.decided > before + 200)
+            await registry.try_canary(ready, VERSIONS[2], 1.0)
+            await until(lambda: deployment.live.tried > 200)
+            (status,) = await registry.read_statuses(ready)
+            assert status.candidate is not None
+            assert (status.active.hash, status.candidate.hash) == (HASHES[1], HASHES[2])
+            await registry.promote(ready, "live")
+            await until(lambda: deployment.live.policy_hash == HASHES[2])
+            await until(lambda: deployment.live.in_force.canary is None)
+            before = worker.counts.decided
+            await until(lambda: worker.counts.decided > before + 200)
+            change = await registry.roll_back(ready, "live")
+            assert (change.did, change.hash) == ("restored", HASHES[1])
+            await until(lambda: deployment.live.policy_hash == HASHES[1])
+            before = worker.counts.decided
+            await until(lambda: worker.counts.decided > before + 200)
+        sent = asking.sent
+        assert sent > 0
+    found = await decisions(ready)
+    assert {partition: len(one) for partition, one in found.items()} == await committed(ready)
+    # The canary had all of the requests, so promoting it changed nothing for them.
+    assert [runs(one) for one in found.values()] == [[0, 1, 2, 1]] * PARTITIONS
