@@ -131,6 +131,13 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a graceful stop may take."""
     max_internal_errors: Count = 20
     """Events in a row that fail inside the engine before the worker stops."""
+    max_consecutive_dead_letters: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    """Events of a partition in a row that may become dead letters; at more the worker stops. 0 sets
+    no limit."""
+    max_dead_letter_ratio: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    """Share of the last `dead_letter_window` events of a partition that may become dead letters; at
+    more the worker stops. 1 sets no limit."""
+    dead_letter_window: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ class Metrics:
         responses: response records taken in, by what became of them (stored, refused, unknown,
             invalid).
         dead_letters: events that became dead letters, by code.
+        dead_letter_limits: partitions that stopped at a limit of dead letters, by its key.
         consumer_lag: events of a partition not yet taken, by topic and partition.
         committed: events whose outcomes are committed.
         commit_seconds: seconds of committing a partition's outcomes, from their being decided.
@@ -99,6 +100,12 @@ class Metrics:
             "routec_dead_letters_total",
             "Events that became dead letters",
             ("code",),
+            registry=registry,
+        )
+        self.dead_letter_limits = Counter(
+            "routec_dead_letter_limits_total",
+            "Partitions that stopped at a limit of dead letters",
+            ("limit",),
             registry=registry,
         )
         self.consumer_lag = Gauge(

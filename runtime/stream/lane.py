@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from routec.runtime.records import Dead, Outcome
 from routec.runtime.stream.budget import Budget
 from routec.runtime.stream.lease import Lease
+from routec.runtime.stream.limits import Limits
 from routec.runtime.stream.observer import Observer
 from routec.runtime.stream.unit import Displaced, Lost, Slice, Unit, Writer, measure
 
@@ -42,7 +43,8 @@ class Counts:
         taken: requests handed to the decider.
         decided: decisions committed (at least once: acknowledged).
         dead: dead letters committed (at least once: acknowledged).
-        stale: outcomes dropped because their partition moved to another worker.
+        stale: outcomes dropped because their partition moved to another worker, or because they
+            pass a limit of dead letters.
     """
 
     taken: int = 0
@@ -66,6 +68,7 @@ class Lane:
         counts: what was done.
         observer: is told of what was committed.
         changed: called when it begins to run, or cannot go on.
+        limits: of its dead letters.
 
     Attributes:
         partition: as given.
@@ -84,6 +87,7 @@ class Lane:
         counts: Counts,
         observer: Observer,
         changed: Callable[[], None],
+        limits: Limits,
     ) -> None:
         self.partition = partition
         self.state: State = "opening"
@@ -96,6 +100,7 @@ class Lane:
         self._counts = counts
         self._observer = observer
         self._changed = changed
+        self._limits = limits
         self._generation = 0
         self._queue: deque[Slice] = deque()
         self._offset: int | None = None
@@ -232,33 +237,41 @@ class Lane:
         self.position = await self._seek(self.partition, offset)
 
     async def _write_next(self) -> None:
-        unit, self._unit = self._unit, None
-        if unit is None:
+        whole, self._unit = self._unit, None
+        if whole is None:
             return
-        unit.start = self._offset
+        whole.start = self._offset
+        unit, stop = self._limits.admit(whole)
         begun = time.monotonic()
         try:
-            await self._writer.write(unit)
+            if stop is None or unit.events:
+                await self._writer.write(unit)
         except Displaced as moved:
             log.warning(
                 "the committed offset was moved by somebody else; going there",
                 extra={"partition": self.partition.partition, "offset": moved.offset},
             )
-            self._counts.stale += unit.events
+            self._counts.stale += whole.events
             self._generation += 1
             self._forget()
             self._drop_unit()
             await self._go_to(moved.offset)
             return
         except BaseException:
-            self._counts.stale += unit.events
+            self._counts.stale += whole.events
             raise
         finally:
-            self._budget.release(self.partition, unit.events, unit.bytes)
+            self._budget.release(self.partition, whole.events, whole.bytes)
         self._offset = unit.end
+        self._counts.stale += whole.events - unit.events
+        stop = self._limits.count(unit) or stop
         codes = unit.codes()
         self._counts.decided += len(unit.decisions)
         self._counts.dead += len(unit.dead)
-        self._observer.committed(unit.events, time.monotonic() - begun)
+        if unit.events or stop is None:
+            self._observer.committed(unit.events, time.monotonic() - begun)
         for code in sorted(codes):
             self._observer.dead_letter(code, codes[code])
+        if stop is not None:
+            self._observer.limit_reached(stop.limit)
+            raise stop

@@ -20,6 +20,9 @@ class Observer(Protocol):
     def dead_letter(self, code: str, count: int) -> None:
         """Dead letters were committed (at least once: acknowledged)."""
 
+    def limit_reached(self, limit: str) -> None:
+        """A partition stopped at a limit of dead letters; its key in `[runtime]`."""
+
     def fenced(self) -> None:
         """Another producer has taken a partition's name."""
 
@@ -56,6 +59,9 @@ class Silent:
         """Ignored."""
 
     def dead_letter(self, code: str, count: int) -> None:
+        """Ignored."""
+
+    def limit_reached(self, limit: str) -> None:
         """Ignored."""
 
     def fenced(self) -> None:
@@ -128,6 +134,10 @@ class Observed(Silent):
     def dead_letter(self, code: str, count: int) -> None:
         """Count them."""
         self._metrics.dead_letter(code, count)
+
+    def limit_reached(self, limit: str) -> None:
+        """Count it."""
+        self._metrics.dead_letter_limits.labels(limit).inc()
 
     def lag(self, topic: str, partition: int, events: int) -> None:
         """Show it."""

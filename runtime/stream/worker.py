@@ -29,6 +29,7 @@ from routec.runtime.stream.intake import Intake
 from routec.runtime.stream.judge import Judge
 from routec.runtime.stream.lane import Counts, Lane
 from routec.runtime.stream.lease import Lease
+from routec.runtime.stream.limits import Limits, TooManyDeadLetters
 from routec.runtime.stream.observer import Observer, Silent
 from routec.runtime.stream.outbox import Outbox
 from routec.runtime.stream.responses import ResponseTail
@@ -217,7 +218,13 @@ class Worker:
             tasks.append(asyncio.create_task(self._offsets.run(), name="routec-offsets"))
         try:
             membership.join()
-            await self._watch(tasks)
+            stopped = None
+            try:
+                await self._watch(tasks)
+            except TooManyDeadLetters as error:
+                # The other lanes did nothing wrong: what they have done is not to be done again.
+                stopped = error
+                self._stop.set()
             deadline = Deadline.after(self._config.runtime.drain_timeout)
             self._tell_ready()
             await _end([taking])
@@ -227,7 +234,9 @@ class Worker:
                     f"what was in flight was not committed within "
                     f"{self._config.runtime.drain_timeout:g} s",
                     "the events are not lost: they are decided again after a restart",
-                )
+                ) from stopped
+            if stopped is not None:
+                raise stopped
             return deadline.remaining(floor=_CLOSE_FLOOR)
         finally:
             await _end(tasks)
@@ -286,6 +295,7 @@ class Worker:
             self.counts,
             self._observer,
             self._wake,
+            Limits(partition, self._config.runtime),
         )
 
     async def _seek(self, partition: TopicPartition, offset: int | None) -> int:

@@ -13,11 +13,13 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routec.runtime.config import Runtime
 from routec.runtime.records import Dead, Decided, Outcome
 from routec.runtime.stream.budget import Budget
 from routec.runtime.stream.deadline import Deadline
 from routec.runtime.stream.lane import Counts, Lane
 from routec.runtime.stream.lease import Lease
+from routec.runtime.stream.limits import Limits, TooManyDeadLetters
 from routec.runtime.stream.observer import Silent
 from routec.runtime.stream.turns import Turns
 from routec.runtime.stream.unit import Displaced, Lost, Slice, Unit, measure
@@ -63,7 +65,7 @@ class Paper:
 class Setting:
     """A lane with everything around it."""
 
-    def __init__(self, writer: Paper, partition: int = 0) -> None:
+    def __init__(self, writer: Paper, partition: int = 0, limits: Runtime | None = None) -> None:
         self.writer = writer
         self.budget = Budget(1_000, 1_000_000, lambda: None)
         self.counts = Counts()
@@ -78,6 +80,7 @@ class Setting:
             self.counts,
             Silent(),
             lambda: None,
+            Limits(TopicPartition("t", partition), limits or Runtime()),
         )
 
     async def _seek(self, partition: TopicPartition, offset: int | None) -> int:
@@ -300,3 +303,46 @@ def test_a_deadline_is_shared_and_has_a_floor() -> None:
     assert past.remaining() == 0.0
     assert past.remaining(floor=2.0) == 2.0
     assert Deadline.after(50.0).remaining(floor=2.0) == pytest.approx(50.0, abs=1.0)
+
+
+def bad(*records: int) -> list[Outcome]:
+    return [Dead("odd", "no") for _ in records]
+
+
+async def test_at_a_limit_what_came_before_is_committed_and_nothing_after() -> None:
+    setting = Setting(Paper(), limits=Runtime(max_consecutive_dead_letters=2))
+    lane = setting.lane
+    lane.start()
+    await turns()
+    setting.offer(*range(3))
+    setting.decide()
+    await lane.settled()
+    setting.offer(3, 5, 6, 7)
+    part = lane.take(9)
+    lane.finish(part, [Decided(b"", ()), *bad(5, 6, 7)], "sha256:old")
+    await lane.settled()
+    assert [(unit.start, unit.end, unit.events) for unit in setting.writer.units] == [
+        (0, 3, 3),
+        (3, 5, 1),
+    ]
+    assert isinstance(lane.error, TooManyDeadLetters)
+    assert (lane.error.partition, lane.error.offset) == (lane.partition, 5)
+    assert lane.state == "closed"
+    counts = setting.counts
+    assert (counts.decided, counts.dead, counts.stale) == (4, 0, 3)
+    assert (setting.budget.events, setting.budget.bytes) == (0, 0)
+    await lane.close()
+
+
+async def test_a_unit_that_begins_with_what_passes_a_limit_is_not_written_at_all() -> None:
+    setting = Setting(Paper(), limits=Runtime(max_consecutive_dead_letters=2))
+    lane = setting.lane
+    lane.start()
+    await turns()
+    setting.offer(0, 1, 2)
+    lane.finish(lane.take(9), bad(0, 1, 2), "sha256:old")
+    await lane.settled()
+    assert setting.writer.units == []
+    assert isinstance(lane.error, TooManyDeadLetters)
+    assert (setting.budget.events, setting.counts.stale) == (0, 3)
+    await lane.close()
