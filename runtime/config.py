@@ -175,6 +175,8 @@ class Observability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Text = "127.0.0.1"
     port: Port = 9464
     """Port of `/metrics` and `/healthz`; 0 takes a free one."""
+    tracing: bool = False
+    """Whether batches are spans of OpenTelemetry."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

@@ -26,8 +26,9 @@ from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.follower import PolicyFollower
 from routec.runtime.policies.instruction import Role
 from routec.runtime.policies.live import LivePolicy
+from routec.runtime.records import Decider
 from routec.runtime.service import Memory, PolicyService, open_service
-from routec.runtime.stream import Observed, Worker
+from routec.runtime.stream import Observed, StreamError, Worker
 from routec.runtime.stream.security import tls_context
 
 
@@ -90,7 +91,8 @@ class Deployment:
                 as those of an embedded broker.
 
         Raises:
-            StreamError: a file of the TLS options cannot be used.
+            StreamError: a file of the TLS options cannot be used, or tracing is on and there is
+                nothing to collect spans.
         """
         config = config or self.config
         kafka, metrics = config.kafka, self.metrics
@@ -99,7 +101,8 @@ class Deployment:
         control = None
         if config.topics.policies:
             control = PolicyFollower(config, self.live, self._activation(config))
-        worker = Worker(config, decider, Observed(metrics, self.health), control=control)
+        traced = _traced(decider, config)
+        worker = Worker(config, traced, Observed(metrics, self.health), control=control)
         metrics.in_flight_events.set_function(lambda: worker.in_flight[0])
         metrics.in_flight_bytes.set_function(lambda: worker.in_flight[1])
         metrics.oldest_event_age.set_function(lambda: decider.age() if worker.in_flight[0] else 0.0)
@@ -170,6 +173,18 @@ def open_deployment(program: Program, config: Config, *, hash: str | None = None
     health.set(MODELS, True)
     live, records = LivePolicy(service), PolicyMetrics(metrics)
     return Deployment(config, service, live, records, metrics, health, server)
+
+
+def _traced(decider: Decider, config: Config) -> Decider:
+    """The decider, its batches spans where the configuration wants them."""
+    if not config.observability.tracing:
+        return decider
+    from routec.runtime.observe.tracing import TracedDecider, TracingError, open_tracer
+
+    try:
+        return TracedDecider(decider, open_tracer(), config.kafka.group)
+    except TracingError as error:
+        raise StreamError("tracing-unavailable", error.message, error.help) from error
 
 
 def _server(config: Config, metrics: Metrics, health: Health) -> ObservabilityServer | None:
