@@ -103,6 +103,8 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Compacted; programs that replace the one a worker was started with."""
     status: OptionalTopic = "routec.status"
     """Compacted; which policy each worker decides by."""
+    differences: OptionalTopic = "routec.differences"
+    """What a shadow would have decided otherwise."""
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

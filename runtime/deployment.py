@@ -111,7 +111,11 @@ class Deployment:
     def _activation(self, config: Config) -> Activation:
         metrics, service = self.metrics, self.service
 
-        def open_here(program: Program, hash: str, memory: Memory | None) -> PolicyService:
+        def open_here(
+            program: Program, hash: str, memory: Memory | None, *, silent: bool
+        ) -> PolicyService:
+            if silent:
+                return open_service(program, config, hash=hash, pending=0)
             observer = EngineMetrics(metrics, program.name)
             return open_service(program, config, observer=observer, hash=hash, memory=memory)
 

@@ -256,6 +256,7 @@ def open_service(
     observer: Observer = SILENT,
     hash: str | None = None,
     memory: Memory | None = None,
+    pending: int = PENDING,
 ) -> PolicyService:
     """The service of a program with the real models, classifiers and cache.
 
@@ -266,6 +267,7 @@ def open_service(
         hash: the program's hash; worked out unless given.
         memory: of the policy that it is to replace. It goes on with that where both have a cache
             of vectors of the same embedder; nothing changes there until `take_over`.
+        pending: most cache misses remembered until their responses come.
 
     Raises:
         ServiceError: something it needs cannot be opened.
@@ -292,6 +294,7 @@ def open_service(
         limits=Limits(bytes=config.runtime.max_event_bytes),
         observer=observer,
         max_response_bytes=config.cache.max_response_bytes,
+        pending=pending,
         memory=memory,
     )
 

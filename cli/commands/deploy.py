@@ -5,8 +5,9 @@ of that name opens it and puts it in force between two batches. Where it cannot,
 stays, and `routec status` says why.
 
 --canary has the policy decide a share of the requests, chosen by their keys, until it is promoted
-or rolled back. --rollback withdraws a canary; without one it goes back to the program before, and
-without that to the one each worker was started with.
+or rolled back. --shadow has it decide nothing: what it would have decided otherwise goes to the
+topic `routec.differences`. --rollback withdraws either; without one it goes back to the program
+before, and without that to the one each worker was started with.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   routec deploy policies/helpdesk.route --bootstrap localhost:9092
   routec deploy policies/helpdesk.route --canary 5%
+  routec deploy policies/helpdesk.route --shadow
   routec deploy --promote helpdesk
   routec deploy --rollback helpdesk
 """
@@ -50,9 +52,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="let it decide this share of the requests, such as 5%%",
     )
-    parser.add_argument("--promote", metavar="NAME", help="let the canary of a policy decide all")
     parser.add_argument(
-        "--rollback", metavar="NAME", help="withdraw the canary, else restore the program before"
+        "--shadow", action="store_true", help="only write what it would decide otherwise"
+    )
+    parser.add_argument(
+        "--promote", metavar="NAME", help="let the canary or shadow of a policy decide all"
+    )
+    parser.add_argument(
+        "--rollback",
+        metavar="NAME",
+        help="withdraw the canary or shadow, else restore the program before",
     )
     add_format(parser, ("full", "json"))
 
@@ -81,8 +90,11 @@ def run(options: argparse.Namespace) -> int:
             "say one of a policy to deploy, `--promote NAME` and `--rollback NAME`",
             "see `routec deploy --help` for what each does",
         )
-    if options.canary is not None and options.policy is None:
-        raise CommandError("`--canary` needs a policy to try", "name its file")
+    if (options.canary is not None or options.shadow) and options.policy is None:
+        option = "--shadow" if options.shadow else "--canary"
+        raise CommandError(f"`{option}` needs a policy to try", "name its file")
+    if options.canary is not None and options.shadow:
+        raise CommandError("`--canary` and `--shadow` exclude each other", "leave one out")
     if options.bootstrap is not None and ":" not in options.bootstrap:
         raise CommandError(
             f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
@@ -119,8 +131,8 @@ async def _change(options: argparse.Namespace, config: Config, program: Program 
         if options.promote is not None:
             return await registry.promote(config, options.promote)
         return await registry.roll_back(config, options.rollback)
-    if options.canary is not None:
-        return await registry.try_canary(config, program, options.canary)
+    if options.canary is not None or options.shadow:
+        return await registry.try_candidate(config, program, options.canary)
     return await registry.deploy(config, program)
 
 
@@ -135,10 +147,14 @@ def _tell(options: argparse.Namespace, change: Change) -> None:
     now = change.hash or "what each worker was started with"
     said = {
         "deployed": f"deployed {now}",
-        "tried": f"deployed {now} as a canary"
-        + ("" if options.canary is None else f" for {options.canary:.4g} of the requests"),
-        "promoted": f"promoted the canary {now}",
-        "withdrawn": f"withdrew the canary {change.before}; in force stays {now}",
+        "tried": f"deployed {now} as a "
+        + (
+            "shadow"
+            if options.canary is None
+            else f"canary for {options.canary:.4g} of the requests"
+        ),
+        "promoted": f"promoted {now}",
+        "withdrawn": f"withdrew the candidate {change.before}; in force stays {now}",
         "restored": f"went back to {now}",
         "reset": f"went back to {now}",
     }[change.did]

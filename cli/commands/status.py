@@ -118,8 +118,16 @@ def full(statuses: list[WorkerStatus], now: float) -> list[Line]:
         )
         lines.append(line(visible(f"  {one.policy}  {_program(one.active, now)}")))
         if one.candidate is not None:
-            lines.append(line(visible(f"  canary  {_program(one.candidate, now)}")))
-            lines.append(line(f"  canaries decided {one.tried:,}, fell back {one.fallen_back:,}"))
+            mode = "canary" if one.candidate.share else "shadow"
+            lines.append(line(visible(f"  {mode}  {_program(one.candidate, now)}")))
+            lines.append(
+                line(f"  canaries decided {one.tried:,}, fell back {one.fallen_back:,}")
+                if one.candidate.share
+                else line(
+                    f"  shadows compared {one.compared:,}, differing {one.differing:,}, "
+                    f"skipped {one.skipped:,}"
+                )
+            )
         for failure in one.failures:
             told = f"  refused {age(now - failure.time)} ago: {failure.code}: {failure.message}"
             lines.append(
@@ -132,7 +140,7 @@ def _program(one: ProgramStatus, now: float) -> str:
     source = (
         "what it was started with" if one.offset is None else f"record {one.partition}/{one.offset}"
     )
-    share = "" if one.share is None else f"  {one.share:.4g} of the requests"
+    share = "" if not one.share else f"  {one.share:.4g} of the requests"
     return f"{one.hash}{share}  for {age(now - one.since)}, from {source}"
 
 

@@ -28,13 +28,16 @@ MOST_FAILURES = 10
 class Open(Protocol):
     """Opens a program; called in a thread, so it may take its time."""
 
-    def __call__(self, program: Program, hash: str, memory: Memory | None) -> PolicyService:
+    def __call__(
+        self, program: Program, hash: str, memory: Memory | None, *, silent: bool
+    ) -> PolicyService:
         """Open it.
 
         Args:
             program: the program.
             hash: its hash.
             memory: what it may go on with.
+            silent: nobody is to hear of what it does, and it learns nothing.
 
         Raises:
             ServiceError: something it needs cannot be opened.
@@ -52,7 +55,7 @@ class Standing:
         since: when it was put in force, seconds since the epoch.
         partition: of its record in the control topic; ``None`` for what the worker started with.
         offset: its offset there.
-        share: of a canary; ``None`` for the policy in force.
+        share: of a canary, 0 of a shadow; ``None`` for the policy in force.
     """
 
     hash: str
@@ -137,6 +140,16 @@ class Activation:
         """Requests that canaries decided, and those they had to leave to the policy in force."""
         return self._live.tried, self._live.fallen_back
 
+    @property
+    def shadowed(self) -> tuple[int, int, int]:
+        """Events compared with a shadow, those that differed, and those skipped."""
+        comparer = self._live.comparer
+        return (
+            (0, 0, 0)
+            if comparer is None
+            else (comparer.compared, comparer.differing, comparer.skipped)
+        )
+
     async def apply(self, records: Sequence[Record]) -> None:
         """Follow records of the control topic, in order: the newest that can be is put in force.
 
@@ -166,34 +179,39 @@ class Activation:
         if self._trial == wanted and self.candidate is not None:
             return True
         active = self._live.in_force.active
-        canary = None
+        new: InForce | None = InForce(active)
         if wanted.program is not None and wanted.hash != active.policy_hash:
-            canary = await self._canary(wanted, active)
-            if canary is None:
-                return False
-        if not await self._swap(wanted, InForce(active, canary)):
+            new = await self._beside(wanted, active)
+        if new is None or not await self._swap(wanted, new):
             return False
         self._trial = None if wanted.program is None else wanted
-        self._stand(wanted, canary)
+        self._stand(wanted, new)
         self.changed()
         return True
 
-    async def _canary(self, wanted: Instruction, active: PolicyService) -> Canary | None:
+    async def _beside(self, wanted: Instruction, active: PolicyService) -> InForce | None:
+        """A policy in force with a candidate beside it; ``None`` if that cannot be opened."""
         assert wanted.program is not None
+        if not wanted.share:
+            open_already = self._live.in_force.shadow
+            if open_already is not None and open_already.policy_hash == wanted.hash:
+                return InForce(active, None, open_already)
+            shadow = await self._opened(wanted, wanted.program, wanted.hash, None, silent=True)
+            return None if shadow is None else InForce(active, None, shadow)
         # On other terms it would find answers that are not its own: then it has its own cache.
         shared = active.memory if cached_alike(wanted.program, active.program) else None
         opened = await self._opened(wanted, wanted.program, wanted.hash, shared)
-        return None if opened is None else Canary(opened, wanted.share)
+        return None if opened is None else InForce(active, Canary(opened, wanted.share))
 
-    def _stand(self, wanted: Instruction, canary: Canary | None) -> None:
-        if canary is None:
+    def _stand(self, wanted: Instruction, new: InForce) -> None:
+        if new.canary is None and new.shadow is None:
             self.candidate = None
             return
         self.candidate = Standing(
             wanted.hash, time.time(), wanted.partition, wanted.offset, wanted.share
         )
         log.info(
-            "a canary is tried",
+            "a candidate is tried",
             extra={"policy": self.policy, "hash": wanted.hash, "share": wanted.share},
         )
 
@@ -207,13 +225,13 @@ class Activation:
             if opened is None:
                 return False
             # A candidate is opened anew beside it, as it may share its cache.
-            canary, trial = None, self._trial
+            new, trial = InForce(opened), self._trial
             if trial is not None and trial.hash != hash and not coming:
-                canary = await self._canary(trial, opened)
-            if not await self._swap(wanted, InForce(opened, canary)):
+                new = await self._beside(trial, opened) or new
+            if not await self._swap(wanted, new):
                 return False
             if trial is not None:
-                self._stand(trial, canary)
+                self._stand(trial, new)
         tombstone = wanted.program is None
         place = (None, None) if tombstone else (wanted.partition, wanted.offset)
         self.active = Standing(hash, time.time(), *place)
@@ -249,10 +267,16 @@ class Activation:
                 service.close()
 
     async def _opened(
-        self, wanted: Instruction, program: Program, hash: str, memory: Memory | None
+        self,
+        wanted: Instruction,
+        program: Program,
+        hash: str,
+        memory: Memory | None,
+        *,
+        silent: bool = False,
     ) -> PolicyService | None:
         try:
-            return await asyncio.to_thread(self._open, program, hash, memory)
+            return await asyncio.to_thread(self._open, program, hash, memory, silent=silent)
         except (ServiceError, ProgramError) as error:
             self._fail(wanted, error.code, error.message)
         except Exception as error:

@@ -13,6 +13,7 @@ from routec.runtime.config import Config
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.policies.notices import Notices
+from routec.runtime.policies.shadow import Comparer
 from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
@@ -55,8 +56,14 @@ class PolicyFollower:
             StreamError: the cluster cannot be reached, or the control topic cannot be read.
         """
         config = self._config
-        if config.topics.status:
+        topics = config.topics
+        if topics.status or topics.differences:
             self._notices.start()
+        if topics.differences:
+            self._live.comparer = Comparer(
+                lambda key, value: self._notices.send(topics.differences, key, value)
+            )
+            self._live.comparer.start()
         consumer = await connect(lambda: make_consumer(config, group=False), config)
         self._consumer = consumer
         try:
@@ -118,6 +125,9 @@ class PolicyFollower:
 
     async def stop(self, seconds: float) -> None:
         """Stop following, in bounded time; the status record is taken back."""
+        comparer, self._live.comparer = self._live.comparer, None
+        if comparer is not None:
+            await comparer.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -19,7 +19,7 @@ CANDIDATE = "/candidate"
 PREVIOUS = "/previous"
 """Ends the key of the program that a policy had before."""
 MODE = "routec.candidate.mode"
-"""Header of a candidate: ``canary``."""
+"""Header of a candidate: ``canary`` or ``shadow``."""
 SHARE = "routec.candidate.share"
 """Header of a canary: the share of requests that it decides, above 0 to 1."""
 
@@ -37,7 +37,7 @@ class Instruction:
         partition: where it stands in the control topic.
         offset: its offset there.
         time_ms: the record's own time, milliseconds since the epoch.
-        share: of a canary, above 0 to 1; 0 for others.
+        share: of a canary, above 0 to 1; 0 for others, so for a shadow.
     """
 
     role: Role
@@ -112,8 +112,10 @@ def read_instruction(record: Record, policy: str) -> Instruction | Refusal | Non
 
 def _share(record: Record) -> float:
     headers = dict(record.headers)
+    if headers.get(MODE) == b"shadow":
+        return 0.0
     if headers.get(MODE) != b"canary":
-        raise ValueError(f"the header `{MODE}` must be `canary`")
+        raise ValueError(f"the header `{MODE}` must be `canary` or `shadow`")
     wrong = f"the header `{SHARE}` must be a number above 0, at most 1"
     try:
         share = float(headers.get(SHARE, b"").decode("ascii"))

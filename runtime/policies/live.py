@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from routec.runtime.policies.canary import Canary
+from routec.runtime.policies.shadow import Comparer
 from routec.runtime.records import Dead, Outcome, Record
 from routec.runtime.service import PolicyService
 
@@ -21,14 +22,17 @@ class InForce:
     Attributes:
         active: the policy in force.
         canary: a policy that decides some requests in its place.
+        shadow: a policy whose decisions are only compared.
     """
 
     active: PolicyService
     canary: Canary | None = None
+    shadow: PolicyService | None = None
 
     def services(self) -> list[PolicyService]:
         """Everything that is open."""
-        return [self.active] if self.canary is None else [self.active, self.canary.service]
+        canary = None if self.canary is None else self.canary.service
+        return [one for one in (self.active, canary, self.shadow) if one is not None]
 
 
 class LivePolicy:
@@ -44,6 +48,7 @@ class LivePolicy:
     Attributes:
         tried: requests that canaries decided.
         fallen_back: requests of a canary that it could not decide, so the policy in force did.
+        comparer: compares with a shadow; without one a shadow is idle.
     """
 
     def __init__(self, first: PolicyService) -> None:
@@ -51,6 +56,7 @@ class LivePolicy:
         self._in_batch = False
         self.tried = 0
         self.fallen_back = 0
+        self.comparer: Comparer | None = None
         self._staged: tuple[InForce, asyncio.Future[None]] | None = None
 
     @property
@@ -67,7 +73,10 @@ class LivePolicy:
         """Decide a batch by what is in force now: one outcome a record, in order."""
         state = self._state
         if state.canary is None:
-            return await state.active.decide(records)
+            outcomes = await state.active.decide(records)
+            if state.shadow is not None and self.comparer is not None:
+                self.comparer.offer(state.active, state.shadow, records, outcomes)
+            return outcomes
         return await self._decide_both(state.active, state.canary, records)
 
     async def _decide_both(

@@ -72,20 +72,23 @@ async def deploy(config: Config, program: Program) -> Change:
     return Change(name, "deployed", hash, _hash(before))
 
 
-async def try_canary(config: Config, program: Program, share: float) -> Change:
-    """Have a program decide a share of its policy's requests, in place of any other candidate.
+async def try_candidate(config: Config, program: Program, share: float | None) -> Change:
+    """Try a program beside the one in force, in place of any other candidate.
 
     Args:
         config: where.
         program: the program.
-        share: above 0 to 1.
+        share: of the requests that it decides, above 0 to 1; ``None`` for a shadow, whose
+            decisions are only compared.
 
     Raises:
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
     name = program.name
     held = await _held(config, name)
-    headers = ((MODE, b"canary"), (SHARE, repr(share).encode()))
+    headers: Headers = ((MODE, b"shadow"),)
+    if share is not None:
+        headers = ((MODE, b"canary"), (SHARE, repr(share).encode()))
     await _write(config, name, [(name + CANDIDATE, dump(program), headers)])
     return Change(name, "tried", digest(program), _hash(held.get(name)))
 
@@ -103,7 +106,7 @@ async def promote(config: Config, name: str) -> Change:
         raise DeployError(
             "no-candidate",
             f"`{name}` has no candidate",
-            "deploy one with `--canary`",
+            "deploy one with `--canary` or `--shadow`",
         )
     try:
         program = load(candidate.value)

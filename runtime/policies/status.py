@@ -26,7 +26,8 @@ class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         partition: of its record in the control topic; without one it is what the worker started
             with.
         offset: its offset there.
-        share: of the requests that a canary decides; without one for the policy in force.
+        share: of the requests that a canary decides, 0 for a shadow; without one for the policy in
+            force.
     """
 
     hash: str
@@ -68,10 +69,13 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         time: when this was written, seconds since the epoch.
         started: when the worker started.
         active: the policy in force.
-        candidate: the canary beside it, if there is one.
+        candidate: the canary or shadow beside it, if there is one.
         tried: requests that canaries decided since it started.
         fallen_back: requests that were a canary's, could not be decided by it, and were
             decided by the policy in force.
+        compared: events that were compared with shadows since it started.
+        differing: how many of them differed.
+        skipped: events that were to be compared and were not.
         refused: records of the control topic that were refused since it started.
         failures: the last of them, oldest first.
     """
@@ -85,6 +89,9 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     candidate: ProgramStatus | None = None
     tried: int = 0
     fallen_back: int = 0
+    compared: int = 0
+    differing: int = 0
+    skipped: int = 0
     refused: int = 0
     failures: tuple[FailureStatus, ...] = ()
 
@@ -113,6 +120,7 @@ class Reporter:
         """How things stand now."""
         activation = self._activation
         tried, fallen_back = activation.tried
+        compared, differing, skipped = activation.shadowed
         return WorkerStatus(
             worker=self.worker,
             group=self._group,
@@ -123,6 +131,9 @@ class Reporter:
             candidate=None if activation.candidate is None else _program(activation.candidate),
             tried=tried,
             fallen_back=fallen_back,
+            compared=compared,
+            differing=differing,
+            skipped=skipped,
             refused=activation.refused,
             failures=tuple(
                 FailureStatus(

@@ -109,6 +109,15 @@ async def test_a_canary_is_promoted_or_withdrawn(cluster: Cluster) -> None:
     assert "error: `light` has no candidate\n" in refused.err
 
 
+async def test_a_shadow_is_a_candidate_too(cluster: Cluster) -> None:
+    tried = await cluster.json(cluster.policy("two"), "--shadow")
+    assert (tried["did"], tried["share"]) == ("tried", None)
+    held = await cluster.held()
+    assert dict(held["light/candidate"].headers) == {"routec.candidate.mode": b"shadow"}
+    assert (await cluster.json("--promote", "light"))["hash"] == tried["hash"]
+    assert await cluster.hashes() == {"light": tried["hash"]}
+
+
 async def test_it_says_what_it_did(cluster: Cluster) -> None:
     result = await cluster.deploy(cluster.policy("one"), "--canary", "5%")
     assert result.status == 0
@@ -138,6 +147,8 @@ async def test_a_policy_with_errors_is_not_deployed(cluster: Cluster, tmp_path: 
         ([], "say one of a policy to deploy, `--promote NAME` and `--rollback NAME`"),
         (["--promote", "a", "--rollback", "a"], "say one of"),
         (["--promote", "a", "--canary", "5%"], "`--canary` needs a policy to try"),
+        (["--promote", "a", "--shadow"], "`--shadow` needs a policy to try"),
+        (["x.route", "--canary", "5%", "--shadow"], "exclude each other"),
         (["x.route", "--canary", "0"], "`0` is no share above 0% up to 100%"),
         (["x.route", "--canary", "101%"], "`101%` is no share"),
         (["x.route", "--canary", "nan"], "`nan` is no share"),

@@ -98,6 +98,17 @@ async def test_without_workers_and_without_the_topic(
     assert "error: the topic `absent` does not exist\n" in result.err
 
 
+def test_a_shadow_is_shown_with_what_it_compared() -> None:
+    from routec.cli.commands.status import full
+    from routec.cli.render.styled import plain
+
+    candidate = ProgramStatus("sha256:cc", time.time() - 30, 0, 9, 0.0)
+    one = worker("one", candidate=candidate, compared=1200, differing=7, skipped=3)
+    text = plain(full([one], time.time()))
+    assert "  shadow  sha256:cc  for 30 s, from record 0/9\n" in text
+    assert "  shadows compared 1,200, differing 7, skipped 3\n" in text
+
+
 def test_a_failure_before_the_policy_in_force_is_history(routec: Run) -> None:
     from routec.cli.commands.status import healthy
 

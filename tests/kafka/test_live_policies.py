@@ -186,7 +186,7 @@ async def test_a_canary_is_deployed_promoted_and_rolled_back_under_load(ready: C
             await until(lambda: deployment.live.policy_hash == HASHES[1])
             before = worker.counts.decided
             await until(lambda: worker.counts.decided > before + 200)
-            await registry.try_canary(ready, VERSIONS[2], 1.0)
+            await registry.try_candidate(ready, VERSIONS[2], 1.0)
             await until(lambda: deployment.live.tried > 200)
             (status,) = await registry.read_statuses(ready)
             assert status.candidate is not None
@@ -207,3 +207,26 @@ async def test_a_canary_is_deployed_promoted_and_rolled_back_under_load(ready: C
     assert {partition: len(one) for partition, one in found.items()} == await committed(ready)
     # The canary had all of the requests, so promoting it changed nothing for them.
     assert [runs(one) for one in found.values()] == [[0, 1, 2, 1]] * PARTITIONS
+
+
+async def test_a_shadow_decides_nothing_and_its_differences_are_written(ready: Config) -> None:
+    with opened(ready) as deployment:
+        worker = deployment.worker()
+        async with running(worker):
+            await registry.try_candidate(ready, VERSIONS[1], None)
+            await until(lambda: deployment.live.in_force.shadow is not None)
+            async with Asking(ready) as asking:
+                comparer = deployment.live.comparer
+                assert comparer is not None
+                await until(lambda: comparer.differing > 100)
+            await until(lambda: worker.counts.decided >= asking.sent)
+            await asyncio.sleep(1.0)
+    found = await decisions(ready)
+    assert {partition: len(one) for partition, one in found.items()} == await committed(ready)
+    assert all(runs(one) == [0] for one in found.values())
+    told = [json.loads(one.value) for one in await read_all(ready, ready.topics.differences)]
+    assert len(told) >= 100
+    assert {one["in_force"]["route"] for one in told} == {"d0"}
+    assert {one["shadow"]["route"] for one in told} == {"d1"}
+    ids = [one["decision_id"] for one in told]
+    assert len(ids) == len(set(ids))

@@ -23,7 +23,7 @@ STRICT = program("policy live\nrequest { tenant: string }\nmodel m {}\ndefault r
 COUNT = 4_000
 
 
-def open_here(made: Any, hash: str, memory: Memory | None) -> PolicyService:
+def open_here(made: Any, hash: str, memory: Memory | None, *, silent: bool) -> PolicyService:
     return open_service(made, Config(), hash=hash, memory=memory)
 
 
@@ -201,7 +201,7 @@ async def test_it_shares_the_cache_on_the_same_terms_only_and_learns_either_way(
 
 
 async def test_where_the_new_one_cannot_be_opened_the_canary_before_stays() -> None:
-    def open_some(made: Any, hash: str, memory: Memory | None) -> PolicyService:
+    def open_some(made: Any, hash: str, memory: Memory | None, *, silent: bool) -> PolicyService:
         if hash == digest(STRICT):
             raise ServiceError("not-installed", "the model is not installed", "install it")
         return open_service(made, Config(), hash=hash, memory=memory)

@@ -42,7 +42,7 @@ def request(offset: int, text: str = "hello", **more: Any) -> Record:
     return Record("requests", 0, offset, 1000, None, json.dumps(event).encode())
 
 
-def open_here(made: Program, hash: str, memory: Memory | None) -> PolicyService:
+def open_here(made: Program, hash: str, memory: Memory | None, *, silent: bool) -> PolicyService:
     if hash == UNOPENABLE:
         raise ServiceError("not-installed", "the model is not installed", "install it")
     return open_service(made, Config(), hash=hash, memory=memory)
