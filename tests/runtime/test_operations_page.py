@@ -14,9 +14,14 @@ from routec.runtime.observe import Metrics
 from routec.runtime.signals.compute import REASONS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
-ROWS = re.findall(
-    r"^\| `([a-zA-Z_]+(?:\.[a-zA-Z_]+)+)` \| (–|`[^`]*`) \| (.+) \|$", PAGE, re.MULTILINE
-)
+ROWS = [
+    row
+    for row in re.findall(
+        r"^\| `([a-zA-Z_]+(?:\.[a-zA-Z_]+)+)` \| (–|`[^`]*`) \| (.+) \|$", PAGE, re.MULTILINE
+    )
+    # Topics have names with dots, too.
+    if row[0].partition(".")[0] in Config.__struct_fields__
+]
 
 
 def keys() -> set[str]:
