@@ -15,6 +15,7 @@ from routec.runtime.config import Config
 from routec.runtime.events.body import ROLES
 from routec.runtime.events.decision import CacheStatus, Failure, Outcome, Reject, Selection, Span
 from routec.runtime.events.decode import CODES, MAX_ID, REQUEST_ID_HEADER, Limits
+from routec.runtime.stream.letters import ERROR_HEADERS
 
 _Schema = dict[str, Any]
 
@@ -25,6 +26,7 @@ _TEXTS: _Schema = {"type": "array", "items": _TEXT}
 _TIME: _Schema = {"type": "string", "format": "date-time"}
 _DIGITS: _Schema = {"type": "string", "pattern": "^[0-9]+$"}
 _ID: _Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_FORMS = {"partition": _DIGITS, "offset": _DIGITS, "time": _TIME}
 _OF_THE_STREAM = ("unreadable-batch", "decision-too-large", "decision-refused", "internal-error")
 
 
@@ -192,12 +194,10 @@ def _schemas() -> dict[str, _Schema]:
 
 def _messages() -> dict[str, Any]:
     trace = {"traceparent": {"description": "W3C Trace Context; continued.", **_TEXT}}
-    names = ("code", "message", "topic", "partition", "offset", "time")
-    why: dict[str, _Schema] = {f"routec.error.{name}": dict(_TEXT) for name in names}
+    why: dict[str, _Schema] = {
+        name: dict(_FORMS.get(name.rpartition(".")[2], _TEXT)) for name in ERROR_HEADERS
+    }
     why["routec.error.code"]["examples"] = [*CODES, *_OF_THE_STREAM]
-    why["routec.error.partition"] = why["routec.error.offset"] = _DIGITS
-    why["routec.error.time"] = _TIME
-    why["routec.policy.hash"] = _TEXT
     return {
         "request": {
             "summary": "A request to decide",
