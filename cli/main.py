@@ -30,6 +30,7 @@ COMMANDS = {
     "status": "show which policy each worker decides by",
     "top": "watch workers at work",
     "replay": "decide recorded requests again",
+    "dlq": "look at dead letters, and bring them back",
     "demo": "watch a policy decide sample traffic",
     "bench": "measure routec against its baselines",
     "models": "install and list the models that signals need",
