@@ -14,9 +14,9 @@ import msgspec
 from routec.cli import exits
 from routec.cli.errors import CommandError
 from routec.compiler.program import Program, ProgramError
-from routec.runtime.config import Config
+from routec.runtime.config import Config, Kafka
 from routec.runtime.deployment import Deployment, open_deployment
-from routec.runtime.embedded import EmbeddedBrokerError, embedded_broker
+from routec.runtime.embedded import EmbeddedBroker, EmbeddedBrokerError, embedded_broker
 from routec.runtime.engine import ServiceError
 from routec.runtime.observe import configure_logs
 from routec.runtime.stream import StreamError, Worker, run_until_signalled
@@ -24,12 +24,19 @@ from routec.runtime.stream import StreamError, Worker, run_until_signalled
 log = logging.getLogger(__name__)
 
 
-def with_bootstrap(config: Config, bootstrap: str, fetch_max_wait: float | None = None) -> Config:
+def with_bootstrap(config: Config, bootstrap: str) -> Config:
     """The configuration for another cluster."""
     kafka = msgspec.structs.replace(config.kafka, bootstrap=bootstrap)
-    if fetch_max_wait is not None:
-        kafka = msgspec.structs.replace(kafka, fetch_max_wait=fetch_max_wait)
     return msgspec.structs.replace(config, kafka=kafka)
+
+
+def embedded(config: Config, broker: EmbeddedBroker) -> Config:
+    """The configuration for the embedded broker, which knows neither TLS nor transactions."""
+    kafka = Kafka(
+        bootstrap=broker.bootstrap, group=config.kafka.group, fetch_max_wait=broker.fetch_max_wait
+    )
+    runtime = msgspec.structs.replace(config.runtime, delivery="at_least_once")
+    return msgspec.structs.replace(config, kafka=kafka, runtime=runtime)
 
 
 def topic_names(config: Config) -> list[str]:
@@ -112,9 +119,7 @@ async def _work_embedded(deployment: Deployment) -> None:
             f"embedded broker at {broker.bootstrap}; nothing is kept, delivery is at least once",
             file=sys.stderr,
         )
-        config = with_bootstrap(deployment.config, broker.bootstrap, broker.fetch_max_wait)
-        runtime = msgspec.structs.replace(config.runtime, delivery="at_least_once")
-        await _work(deployment, msgspec.structs.replace(config, runtime=runtime))
+        await _work(deployment, embedded(deployment.config, broker))
 
 
 def _watch_parent(worker: Worker) -> None:

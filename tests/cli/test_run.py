@@ -12,6 +12,10 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from routec.cli.worker import embedded
+from routec.runtime.config import Config, Kafka, Secret
+from routec.runtime.embedded import EmbeddedBroker
+
 from .support import Run, start
 
 
@@ -87,3 +91,16 @@ def test_a_policy_with_errors_does_not_start(routec: Run, tmp_path: Path) -> Non
     result = routec("run", path, "--embedded")
     assert result.status == 1
     assert "error[RC101]: unknown model or pool `nobody`" in result.err
+
+
+def test_the_embedded_broker_is_reached_plainly_whatever_the_cluster_needs() -> None:
+    kafka = Kafka(
+        group="desk",
+        security_protocol="SASL_SSL",
+        sasl_username="u",
+        sasl_password=Secret("p"),
+        session_timeout=6.0,
+    )
+    config = embedded(Config(kafka=kafka), EmbeddedBroker("127.0.0.1:9"))
+    assert config.kafka == Kafka(bootstrap="127.0.0.1:9", group="desk", fetch_max_wait=0.01)
+    assert config.runtime.delivery == "at_least_once"
