@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
     asked = parser.parse_args()
     # What clients say of a broker that is killed on purpose.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     book = Book(asked.out, again=asked.again)
     seeds = [seed for seed in range(asked.first, asked.first + asked.seeds) if seed not in book]
     begun = time.monotonic()

@@ -11,10 +11,13 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from routec.runtime.policies.registry import deploy
+from routec.runtime.stream import StreamError
 from routec.runtime.stream.clients import transactional_id
 from tests.kafka.chaos.board import CLASSIFIER_MOODS, DECIDER_MOODS, KILL, STOP
 from tests.kafka.chaos.fight import Fight, Member
 from tests.kafka.chaos.final import look_at_rest
+from tests.kafka.chaos.policy import compile_policy
 from tests.kafka.chaos.scenario import Fault
 
 _PATIENCE = 8.0
@@ -26,12 +29,15 @@ async def strike(fight: Fight, fault: Fault) -> None:
     await _KINDS[fault.kind](fight, fault)
 
 
-async def _someone(fight: Fight, fault: Fault) -> Member | None:
+async def _someone(fight: Fight, fault: Fault, *, to_arm: bool = False) -> Member | None:
+    """A worker that has partitions, and is to be armed by nobody else."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        ready = [one for one in fight.alive if one.board.held()]
+        ready = [one for one in fight.alive if one.board.held() and not (to_arm and one.armed)]
         if ready:
-            return ready[fault.whom % len(ready)]
+            one = ready[fault.whom % len(ready)]
+            one.armed |= to_arm
+            return one
         await asyncio.sleep(0.02)
     fight.missed.append(f"{fault.kind} {fault.detail}".strip())
     return None
@@ -44,8 +50,10 @@ async def _until_fired(fight: Fight, member: Member, what: str) -> bool:
             member.board.action = 0
             if not member.board.fired:
                 fight.missed.append(what)
+                member.armed = False
                 return False
         await asyncio.sleep(0.005)
+    member.armed = False
     return True
 
 
@@ -55,8 +63,9 @@ async def _kill_at(fight: Fight, fault: Fault) -> None:
     joiner = None
     if fault.detail in ("opening", "opened"):
         member = await fight.spawn(arm=arm)
+        member.armed = True
     else:
-        found = await _someone(fight, fault)
+        found = await _someone(fight, fault, to_arm=True)
         if found is None:
             return
         member = found
@@ -102,7 +111,7 @@ async def _kill_all(fight: Fight, fault: Fault) -> None:
 
 
 async def _stop(fight: Fight, fault: Fault) -> None:
-    member = await _someone(fight, fault)
+    member = await _someone(fight, fault, to_arm=bool(fault.detail))
     if member is None:
         return
     past = {-1.0: "session", -2.0: "transaction"}.get(fault.seconds, "nothing")
@@ -252,6 +261,22 @@ async def _event_clock(fight: Fight, fault: Fault) -> None:
     fight.loader.clock = 0.0
 
 
+async def _swap(fight: Fight, fault: Fault) -> None:
+    async with fight.deploying:
+        for at in range(fault.number):
+            if at:
+                await asyncio.sleep(fault.seconds)
+            version = len(fight.versions)
+            fight.note("policy swap", *fight.alive)
+            # Before it is written: a broker that dies may have it though nobody says so.
+            fight.versions.append(version)
+            try:
+                await deploy(fight.config, compile_policy(version))
+            except StreamError as error:
+                if not fight.scenario.weather:
+                    fight.problems.add("not-deployed", f"{error.code}: {error.message}")
+
+
 _KINDS: dict[str, Callable[[Fight, Fault], Awaitable[None]]] = {
     "kill-at": _kill_at,
     "kill": _kill,
@@ -261,6 +286,7 @@ _KINDS: dict[str, Callable[[Fight, Fault], Awaitable[None]]] = {
     "terminate": _terminate,
     "storm": _storm,
     "steal": _steal,
+    "swap": _swap,
     "decider": _decider,
     "classifier": _classifier,
     "worker-clock": _worker_clock,

@@ -31,6 +31,7 @@ class Member:
         board: what it shares with us.
         hurt: whether it was told to end, in whatever way.
         stopped: whether it is stopped now, and is to be woken.
+        armed: whether it is to hurt itself at a point.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Member:
     board: Board
     hurt: bool = False
     stopped: bool = False
+    armed: bool = False
 
     @property
     def alive(self) -> bool:
@@ -101,6 +103,8 @@ class Fight:
         self.loader = Loader(scenario, self.config)
         self.tail = Tail(self.config, scenario.partitions)
         self.may_end: set[str] = set()
+        self.versions = [0]
+        self.deploying = asyncio.Lock()
         self._nursery = nursery
         self._born = 0
         self._keepers: list[asyncio.Task[None]] = []
@@ -244,7 +248,10 @@ class Fight:
         for fired in self.fired:
             if not fired.ends or not fired.held or fired.within_all is not None:
                 continue
-            times = [self.tail.first_by_another(at, fired.worker, fired.at) for at in fired.held]
+            times = [
+                self.tail.first_by_another(at, fired.worker, fired.at, fired.woken)
+                for at in fired.held
+            ]
             found = [at for at in times if at is not None]
             if found:
                 fired.within = min(found) - fired.at
@@ -271,7 +278,7 @@ class Fight:
 
 
 def _config(scenario: Scenario, bootstrap: str, label: str) -> Config:
-    names = ("requests", "decisions", "dlq")
+    names = ("requests", "decisions", "dlq", "policies")
     topics: dict[str, str] = dict.fromkeys(Topics.__struct_fields__, "")
     topics |= {name: f"{label}.{name}" for name in names}
     return Config(

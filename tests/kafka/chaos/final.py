@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -20,13 +21,14 @@ from tests.kafka.chaos.policy import compile_policy
 _PATIENCE = 60.0
 
 
-@cache
-def _policy_hash() -> str:
-    return digest(compile_policy())
+async def read_topics(config: Config, partitions: int, versions: Sequence[int]) -> Topics:
+    """Every committed record of the topics, and the committed offsets.
 
-
-async def read_topics(config: Config, partitions: int) -> Topics:
-    """Every committed record of the topics, and the committed offsets."""
+    Args:
+        config: names the topics and the group.
+        partitions: of each topic.
+        versions: of the policy, in the order in which they were deployed.
+    """
     names = (config.topics.requests, config.topics.decisions, config.topics.dlq)
     records: dict[str, list[Any]] = {name: [] for name in names}
     consumer = AIOKafkaConsumer(
@@ -55,8 +57,9 @@ async def read_topics(config: Config, partitions: int) -> Topics:
         }
     finally:
         await consumer.stop()
+    policies = [digest(compile_policy(version)) for version in versions]
     requests, decisions, letters = (records[name] for name in names)
-    return Topics(requests, decisions, letters, offsets, partitions, [_policy_hash()])
+    return Topics(requests, decisions, letters, offsets, partitions, policies)
 
 
 async def look_at_rest(fight: Fight) -> None:
@@ -68,7 +71,7 @@ async def look_at_rest(fight: Fight) -> None:
         # It is answered when the transaction before is ended, markers included.
         await asyncio.wait_for(producer.start(), 20)
         await asyncio.wait_for(producer.stop(), 20)
-    check_torn(await read_topics(config, partitions), fight.problems)
+    check_torn(await read_topics(config, partitions, fight.versions), fight.problems)
 
 
 async def until_done(fight: Fight) -> None:
@@ -102,7 +105,7 @@ async def until_done(fight: Fight) -> None:
 async def check_all(fight: Fight) -> dict[str, int]:
     """Check what is left; how many records of each topic there are."""
     scenario = fight.scenario
-    topics = await read_topics(fight.config, scenario.partitions)
+    topics = await read_topics(fight.config, scenario.partitions, fight.versions)
 
     @cache
     def expected(at: int) -> Event:
@@ -117,4 +120,5 @@ async def check_all(fight: Fight) -> dict[str, int]:
         "requests": len(topics.requests),
         "decisions": len(topics.decisions),
         "dead_letters": len(topics.letters),
+        "by_swapped": sum(topics.policies[0].encode() not in one.value for one in topics.decisions),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from routec.compiler.program import Program
 from routec.runtime.config import Config
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.decode import Limits
-from routec.runtime.service import PolicyService
+from routec.runtime.policies.activation import Activation
+from routec.runtime.policies.follower import PolicyFollower
+from routec.runtime.policies.live import LivePolicy
+from routec.runtime.service import Memory, PolicyService
 from routec.runtime.signals.services import Services
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.text import NORMALISER_VERSION
@@ -26,7 +30,7 @@ policy under_fire
 request { tenant: string }
 signal feeling = classifier("feeling") { labels: [calm, angry], on_error: calm, timeout: 250ms }
 signal size    = tokens()
-model small { latency: 1s }
+model small { latency: 1s, tags: [VERSION] }
 model large { latency: 2s }
 route complaints { when feeling == angry to large }
 route essays { when size > 50 to large }
@@ -35,9 +39,11 @@ default route usual { to small }
 ANGRY = "angry"
 
 
-def compile_policy() -> Program:
-    """The program."""
-    checked = check_bytes("under_fire.route", TEXT.encode())
+@cache
+def compile_policy(version: int = 0) -> Program:
+    """The program of a version; all decide alike, and each has a hash of its own."""
+    text = TEXT.replace("VERSION", f"v{version}")
+    checked = check_bytes("under_fire.route", text.encode())
     assert checked.policy is not None, [finding.message for finding in checked.findings]
     return lower(checked.policy, normaliser=NORMALISER_VERSION)
 
@@ -79,7 +85,19 @@ class Feeling:
 
 
 def service(program: Program, config: Config, board: Board) -> PolicyService:
-    """What decides by the policy."""
+    """What decides by a version of the policy."""
     services = Services(tokens=estimate_tokens, classifiers={"feeling": Feeling(board)})
     limits = Limits(bytes=config.runtime.max_event_bytes)
     return PolicyService(Engine(program, services), limits=limits)
+
+
+def follow(program: Program, config: Config, board: Board) -> tuple[LivePolicy, PolicyFollower]:
+    """What decides by the newest version that the control topic has, and what finds that."""
+    first = service(program, config, board)
+    live = LivePolicy(first)
+
+    def open_here(newer: Program, hash: str, memory: Memory | None) -> PolicyService:
+        return service(newer, config, board)
+
+    activation = Activation(program, first.policy_hash, live, open_here)
+    return live, PolicyFollower(config, live, activation)

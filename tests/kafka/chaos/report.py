@@ -104,6 +104,7 @@ class Book:
             "seeds": f"{len(results)} ({span}), {len(self.failed)} of them found something",
             "requests": f"{records['requests']:,}",
             "decisions": f"{records['decisions']:,}",
+            "of these by a policy that was swapped in": f"{records['by_swapped']:,}",
             "dead letters": f"{records['dead_letters']:,}",
             "worker processes": f"{sum(one['workers'] for one in results):,}",
             "faults that fired": f"{len(fired):,}",

@@ -21,12 +21,13 @@ KINDS = (
     "terminate",
     "storm",
     "steal",
+    "swap",
     "decider",
     "classifier",
     "worker-clock",
     "event-clock",
 )
-_WEIGHTS = (8, 2, 2, 4, 2, 2, 2, 3, 3, 3, 1, 1)
+_WEIGHTS = (8, 2, 2, 4, 2, 2, 2, 3, 3, 3, 3, 1, 1)
 _STOP_POINTS = (
     "fetched",
     "decided",
@@ -47,8 +48,8 @@ class Fault:
         kind: one of `KINDS`.
         detail: the point, the mood, or what a stop outlasts (``session`` or ``transaction``).
         number: how often a point is met before, calls that are answered wrongly, members of a
-            storm, thefts, or seconds of a clock's jump.
-        seconds: how slow, or the pause between the members of a storm.
+            storm, thefts, policies, or seconds of a clock's jump.
+        seconds: how slow, or the pause between the members of a storm or two policies.
         whom: index of the worker or partition, modulo how many there are.
     """
 
@@ -163,6 +164,8 @@ def _fault(rng: random.Random, at: float) -> Fault:
         number, seconds = rng.randint(3, 8), rng.choice((0.1, 0.3, 0.6))
     elif kind == "steal":
         number = rng.randint(1, 2)
+    elif kind == "swap":
+        number, seconds = 2, rng.choice((0.0, 0.1, 0.5))
     elif kind == "decider":
         detail, number = rng.choice(DECIDER_MOODS[1:]), rng.randint(1, 5)
         seconds = rng.choice((0.2, 1.0))

@@ -150,6 +150,6 @@ async def _delete_topics(fight: Fight) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=fight.config.kafka.bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([topics.requests, topics.decisions, topics.dlq])
+        await admin.delete_topics([topics.requests, topics.decisions, topics.dlq, topics.policies])
     finally:
         await admin.close()

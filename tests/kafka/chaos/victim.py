@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 
 from routec.compiler.program import Program
 from routec.runtime.config import load_config
+from routec.runtime.policies.live import LivePolicy
 from routec.runtime.records import Decided, Outcome, Record
-from routec.runtime.service import PolicyService
 from routec.runtime.stream import Point, StreamError, Worker, run_until_signalled
 from routec.runtime.stream.observer import Silent
 from tests.kafka.chaos.board import (
@@ -28,16 +28,16 @@ from tests.kafka.chaos.board import (
     Board,
     open_board,
 )
-from tests.kafka.chaos.policy import service
+from tests.kafka.chaos.policy import follow
 
 BY = "chaos-by"
 """Header of a decision that names the worker that made it."""
 
 
 class Moody:
-    """The policy's service; as a whole it may be slow, hang, fail, or miscount."""
+    """The policy in force; as a whole it may be slow, hang, fail, or miscount."""
 
-    def __init__(self, inner: PolicyService, board: Board, name: str, pause: float) -> None:
+    def __init__(self, inner: LivePolicy, board: Board, name: str, pause: float) -> None:
         self._inner, self._board = inner, board
         self._by = (BY, name.encode())
         self._pause = pause
@@ -116,8 +116,9 @@ def work(program: Program, folder: Path, name: str, environment: dict[str, str])
     time.time = lambda: real() + board.clock
     config = load_config(folder / "routec.toml", environment)
     pause = json.loads((folder / "scenario.json").read_text())["pause"]
-    decider = Moody(service(program, config, board), board, name, pause)
-    worker = Worker(config, decider, Watching(board), Fire(board))
+    live, follower = follow(program, config, board)
+    decider = Moody(live, board, name, pause)
+    worker = Worker(config, decider, Watching(board), Fire(board), control=follower)
     code = ""
     try:
         asyncio.run(run_until_signalled(worker))
