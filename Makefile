@@ -12,7 +12,7 @@ ifneq ($(shell grep -m1 -o avx2 /proc/cpuinfo 2>/dev/null),)
 NATIVE_FREE += CFLAGS="$(CFLAGS) -march=x86-64-v3"
 endif
 
-.PHONY: help setup demo test test-kafka test-browser lint format bench lock clean
+.PHONY: help setup demo test test-kafka test-browser chaos lint format bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,10 @@ test: setup  ## everything that needs neither Apache Kafka nor a browser
 
 test-kafka: setup  ## the worker on Apache Kafka, fetched and started here (needs Java 17 and Maven)
 	$(BIN)/pytest -m kafka tests/kafka
+
+SEEDS ?= 20
+chaos: setup  ## workers on Apache Kafka under fire: make chaos SEEDS=200 (see docs/reliability.md)
+	$(BIN)/python -m tests.kafka.chaos --seeds $(SEEDS)
 
 test-browser: setup  ## the page of `routec graph` in Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/pytest -m browser tests/browser
