@@ -124,7 +124,7 @@ async def replay(
             aclosing(letters_of(consumer, config, told)) as found,
             aclosing(_wanted(found, selection)) as letters,
         ):
-            work = Replay(config, register, again=again, limit=limit)
+            work = Replay(config, register, again=again, limit=limit, topics=selection.topics)
             if dry_run:
                 await work.rehearse(letters, stop)
             else:

@@ -5,7 +5,9 @@ reason and the original record. `replay` writes the original records to the part
 came from, without the headers of the reason, and remembers which: another replay leaves them
 alone, unless told --again. Ctrl-C finishes the transaction under way.
 
-The exit status is 0, or 1 where there is no such letter or one could not be brought back.
+Letters are written back to the topic of the requests only, unless another is named with --topic.
+
+The exit status is 0, 1 where a letter could not be brought back, and 2 where there is none to show.
 """
 
 from __future__ import annotations

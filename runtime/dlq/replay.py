@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -111,6 +111,8 @@ class Replay:
         consumer: reads the register; another one than that which reads the letters.
         again: bring back also what was brought back before.
         limit: the most to bring back; all if ``None``.
+        topics: topics to write to beside that of the requests: whoever can write letters could
+            otherwise have records written anywhere.
 
     Attributes:
         result: what was done so far.
@@ -123,11 +125,13 @@ class Replay:
         *,
         again: bool = False,
         limit: int | None = None,
+        topics: Collection[str] = (),
     ) -> None:
         self._config = config
         self._consumer = consumer
         self._again = again
         self._limit = limit
+        self._topics = frozenset((config.topics.requests, *topics))
         self._producer: AIOKafkaProducer | None = None
         self._register = Register()
         self._partitions: dict[str, int] = {}
@@ -221,6 +225,9 @@ class Replay:
             self.result.before += 1
             return False
         topic = letter.source.topic
+        if topic not in self._topics:
+            self._refuse(letter, f"it says it is from `{topic}`; `--topic {topic}` allows that")
+            return False
         if topic not in self._partitions:
             numbers = await partitions_of(self._consumer, self._config, topic)
             self._partitions[topic] = len(numbers)

@@ -152,7 +152,7 @@ async def test_the_original_records_come_back_to_their_partitions_once() -> None
 async def test_a_rehearsal_says_the_same_and_does_nothing() -> None:
     async with cluster(REQUESTS, DLQ) as config:
         await write(config, DLQ, [died(1), died(2, "empty-event"), died(3, topic="gone")])
-        result = await replay(config, rehearse=True)
+        result = await replay(config, rehearse=True, topics={"gone"})
         assert result.done == {(REQUESTS, "invalid-json"): 1, (REQUESTS, "empty-event"): 1}
         assert [one.reason for one in result.refused] == ["the topic `gone` does not exist"]
         assert await read(config) == []
@@ -196,13 +196,25 @@ async def test_what_cannot_come_back_is_named_and_stops_nothing() -> None:
             DLQ,
             [died(1, "unreadable-batch"), died(2, partition=9), died(3, topic="gone"), died(4)],
         )
-        result = await replay(config)
+        result = await replay(config, topics={"gone"})
         assert result.done.total() == 1
         assert sorted(one.reason for one in result.refused) == [
             "`routec.requests` has no partition 9 any more",
             "it holds a damaged batch, not a record",
             "the topic `gone` does not exist",
         ]
+
+
+async def test_only_the_topic_of_the_requests_is_written_unless_another_is_named() -> None:
+    async with cluster(REQUESTS, DLQ, DLQ + ".replays", "orders") as config:
+        await write(config, DLQ, [died(3, topic="orders")])
+        result = await replay(config)
+        assert [one.reason for one in result.refused] == [
+            "it says it is from `orders`; `--topic orders` allows that"
+        ]
+        assert await read(config, "orders") == []
+        assert (await replay(config, topics={"orders"})).done == {("orders", "invalid-json"): 1}
+        assert len(await read(config, "orders")) == 1
 
 
 async def test_many_letters_keep_their_order() -> None:
