@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from routec.runtime.config import Config, Topics
+from routec.runtime.config import Config, Kafka, Topics
 from routec.runtime.stream.clients import close, common_options, connect
 from routec.runtime.stream.errors import StreamError
 
@@ -32,18 +34,19 @@ class Partitions:
     responses: int
 
 
-async def count_partitions(producer: AIOKafkaProducer, topics: Topics) -> Partitions:
+async def count_partitions(producer: AIOKafkaProducer, config: Config) -> Partitions:
     """Look the topics up, without creating any.
 
     Args:
         producer: a started producer.
-        topics: their names.
+        config: names them, and says for how long to keep trying.
 
     Raises:
-        StreamError: a topic is missing, or the decisions topic has too few partitions.
+        StreamError: a topic is missing, the decisions topic has too few partitions, or the
+            cluster went away.
     """
-    # Asking for all of them: asking for one by name may create it.
-    cluster = await producer.client.fetch_all_metadata()
+    topics = config.topics
+    cluster = await _all_topics(producer, config.kafka)
     counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in cluster.topics()}
     wanted = [topics.requests, topics.decisions, topics.dlq]
     if topics.responses:
@@ -68,6 +71,22 @@ async def count_partitions(producer: AIOKafkaProducer, topics: Topics) -> Partit
     )
     check_partitions(partitions, topics)
     return partitions
+
+
+async def _all_topics(producer: AIOKafkaProducer, kafka: Kafka) -> Any:
+    deadline = time.monotonic() + kafka.connect_timeout
+    while True:
+        try:
+            # Asking for all of them: asking for one by name may create it.
+            return await producer.client.fetch_all_metadata()
+        except (KafkaError, OSError) as error:
+            if time.monotonic() + kafka.retry_backoff >= deadline:
+                raise StreamError(
+                    "kafka-unreachable",
+                    f"lost Kafka at `{kafka.bootstrap}` while starting: {error}",
+                    "check that the brokers are up",
+                ) from error
+            await asyncio.sleep(kafka.retry_backoff)
 
 
 def check_partitions(partitions: Partitions, topics: Topics) -> None:

@@ -120,6 +120,7 @@ class Worker:
         self._troubled: set[TopicPartition | None] = set()
         self._ready = False
         self._aborted = False
+        self._starting = self._gave_up = False
         self.counts = Counts()
 
     @property
@@ -133,8 +134,15 @@ class Worker:
         return self._budget.events, self._budget.bytes
 
     def stop(self) -> None:
-        """Finish what is in flight, commit, leave the group; `run` then returns."""
+        """Finish what is in flight, commit, leave the group; `run` then returns.
+
+        A worker that is still starting gives that up: the brokers may not answer for long.
+        """
         self._stop.set()
+        if self._starting and self._task is not None:
+            self._starting = False
+            self._gave_up = True
+            self._task.cancel()
 
     def abort(self) -> None:
         """Leave at once; what is not committed will be done again elsewhere."""
@@ -151,12 +159,23 @@ class Worker:
             asyncio.CancelledError: it was aborted.
         """
         self._task = asyncio.current_task()
+        self._starting = True
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if not self._gave_up or self._aborted or self._task is None:
+                raise
+            self._task.uncancel()
+        finally:
+            self._starting = False
+
+    async def _run(self) -> None:
         config = self._config
         consumer = tail = None
         grace = _CLOSE_FLOOR
         producer = await connect(lambda: make_producer(config), config)
         try:
-            self._partitions = partitions = await count_partitions(producer, config.topics)
+            self._partitions = partitions = await count_partitions(producer, config)
             if partitions.responses:
                 tail = ResponseTail(config, self._decider, partitions.responses)
                 await tail.start()
@@ -172,6 +191,7 @@ class Worker:
                 )
             else:
                 await close(producer, _CLOSE_FLOOR)
+            self._starting = False
             grace = await self._member(consumer)
         finally:
             if self._membership is not None:

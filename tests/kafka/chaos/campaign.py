@@ -49,7 +49,8 @@ class SharedWeather:
 
     async def over(self, fight: Fight) -> None:
         """A seed is at work; returns when the weather is over."""
-        fight.may_end.add("drain-timeout")
+        # Who is to end, or to start, while there is no broker, may say so.
+        fight.may_end |= {"drain-timeout", "kafka-unreachable", "policies-unreadable"}
         self._fights.append(fight)
         self.one_less()
         await self._over.wait()

@@ -272,6 +272,7 @@ async def _swap(fight: Fight, fault: Fault) -> None:
             fight.versions.append(version)
             try:
                 await deploy(fight.config, compile_policy(version))
+                fight.deployed.add(version)
             except StreamError as error:
                 if not fight.scenario.weather:
                     fight.problems.add("not-deployed", f"{error.code}: {error.message}")

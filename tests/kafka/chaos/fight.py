@@ -104,6 +104,7 @@ class Fight:
         self.tail = Tail(self.config, scenario.partitions)
         self.may_end: set[str] = set()
         self.versions = [0]
+        self.deployed: set[int] = set()
         self.deploying = asyncio.Lock()
         self._nursery = nursery
         self._born = 0
@@ -111,6 +112,7 @@ class Fight:
         self._held_back = asyncio.Event()
         self._held_back.set()
         self._bearing = asyncio.Lock()
+        self._looked: list[Member] = []
         self._ending = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "routec.toml").write_text(_toml(self.config))
@@ -210,6 +212,8 @@ class Fight:
         if self._keepers:
             await asyncio.wait(self._keepers)
         await self.dismiss([one for one in self.members if not one.child.ended.done()])
+        for one in self.members:
+            self._look(one)
 
     async def clean_up(self) -> None:
         """Kill what still runs, whatever happened."""
@@ -225,7 +229,10 @@ class Fight:
         await self.loader.stop()
 
     def _look(self, member: Member) -> None:
-        """Whether a worker ended as it may."""
+        """Whether a worker ended as it may; looked at once."""
+        if member in self._looked:
+            return
+        self._looked.append(member)
         status = member.child.ended.result()
         if status in (0, -signal.SIGKILL):
             if status == 0 and not member.hurt:

@@ -96,7 +96,9 @@ def follow(program: Program, config: Config, board: Board) -> tuple[LivePolicy, 
     first = service(program, config, board)
     live = LivePolicy(first)
 
-    def open_here(newer: Program, hash: str, memory: Memory | None) -> PolicyService:
+    def open_here(
+        newer: Program, hash: str, memory: Memory | None, silent: bool = False
+    ) -> PolicyService:
         return service(newer, config, board)
 
     activation = Activation(program, first.policy_hash, live, open_here)

@@ -14,12 +14,14 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from routec.compiler.program import digest
 from routec.runtime.stream import create_topics
 from tests.kafka.chaos.board import IDLE
 from tests.kafka.chaos.faults import strike
 from tests.kafka.chaos.fight import Fight
 from tests.kafka.chaos.final import check_all, until_done
 from tests.kafka.chaos.nursery import Nursery
+from tests.kafka.chaos.policy import compile_policy
 from tests.kafka.chaos.scenario import Scenario
 
 _LONGEST = 150.0
@@ -103,6 +105,7 @@ async def _run(fight: Fight, sky: Sky | None) -> dict[str, int]:
             await asyncio.sleep(0.1)
         if not fight.time_recoveries():
             fight.problems.add("no-progress", f"partitions stood still for {_RECOVERY:g} s")
+        await _newest_decides(fight, deadline)
         await asyncio.sleep(0.3)
     finally:
         fight.loader.end()
@@ -132,6 +135,19 @@ async def _at_work(fight: Fight) -> None:
             if started and idle and sorted(held) == list(range(fight.scenario.partitions)):
                 return
             await asyncio.sleep(0.02)
+
+
+async def _newest_decides(fight: Fight, deadline: float) -> None:
+    """Wait until the policy that was deployed last has decided something."""
+    version = fight.versions[-1]
+    if version not in fight.deployed:
+        return
+    newest = digest(compile_policy(version))
+    while newest not in fight.tail.policies:
+        if time.monotonic() > deadline:
+            fight.problems.add("policy-ignored", f"version {version} decides nothing")
+            return
+        await asyncio.sleep(0.1)
 
 
 def _listen(fight: Fight) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tests.kafka.chaos.events import event
 from tests.kafka.chaos.scenario import Scenario
 from tests.kafka.chaos.victim import BY
 
+_HASH = re.compile(rb'"hash":"(sha256:[0-9a-f]{64})"')
 _TICK = 0.04
 _MOST = 8000
 """Requests of a seed at most; its load then stands still."""
@@ -119,11 +121,13 @@ class Tail:
 
     Attributes:
         seen: by partition, when each came, and which worker had made it.
+        policies: hashes of the policies that decided.
     """
 
     config: Config
     partitions: int
     seen: dict[int, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
+    policies: set[str] = field(default_factory=set)
     _consumer: Any = None
     _task: asyncio.Task[None] | None = None
 
@@ -171,6 +175,9 @@ class Tail:
             try:
                 for partition, records in (await self._consumer.getmany(timeout_ms=500)).items():
                     now = time.monotonic()
+                    self.policies.update(
+                        found[1].decode() for one in records if (found := _HASH.search(one.value))
+                    )
                     self.seen[partition.partition] += [(now, _by(one)) for one in records]
             except KafkaError:
                 await asyncio.sleep(0.1)
