@@ -115,7 +115,8 @@ class Engine:
             names[route.category] if route.category is not None else -1 for route in program.routes
         )
         self._templates = Templates(program, self._conditions, code)
-        self._endings = self._templates.endings
+        # Endings without a guard, by route; none are kept where fields tell requests apart.
+        self._plain: list[Ending | None] = [None] * len(program.routes)
         self._unguarded = None if program.guards else self._templates.guarded(0)
         self._caches = bool(program.categories)
         self._start = Start(program, self._conditions.signals, code.places)
@@ -226,13 +227,12 @@ class Engine:
             route = self._fast_route(values, attributes)
         except NotKnown:
             return None
-        if self._index is None:
-            # Nearly always there is one: not even a call is spent on it.
-            ending = self._endings.get((bits, route, -1, 0))
-            if ending is None:
-                ending = self._templates.ending(bits, route, -1, 0)
-        else:
-            ending = self._templates.ending(bits, route, -1, self._index.mask(attributes))
+        ending = None if bits else self._plain[route]
+        if ending is None:
+            mask = 0 if self._index is None else self._index.mask(attributes)
+            ending = self._templates.ending(bits, route, -1, mask)
+            if not bits and not mask:
+                self._plain[route] = ending
         if not ending.direct:
             return None
         return Decision(

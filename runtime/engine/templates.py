@@ -124,7 +124,6 @@ class Templates:
         code: its generated functions.
 
     Attributes:
-        endings: those made so far, by the arguments of `ending`.
         never: derived signals that nothing reads.
     """
 
@@ -133,7 +132,7 @@ class Templates:
         self._conditions = conditions
         self._code = code
         self._guarded: dict[int, Guarded] = {}
-        self.endings: dict[tuple[int, int, int, int], Ending] = {}
+        self._endings: dict[tuple[int, int, int, int], Ending] = {}
         self._contexts = {m.name: m.context is not None for m in program.models}
         read = {v.name: at for at, v in enumerate(program.variables) if v.source == "signal"}
         derived = {s.name for s in program.signals if s.stage == "derived"}
@@ -169,10 +168,10 @@ class Templates:
         if possible:
             possible = possible & (2 << route) - 1 if route >= 0 else 0
         key = (bits, route, category, possible)
-        found = self.endings.get(key)
+        found = self._endings.get(key)
         if found is None:
-            _make_room(self.endings)
-            found = self.endings[key] = self._make(*key)
+            _make_room(self._endings)
+            found = self._endings[key] = self._make(*key)
         return found
 
     def skipped(self, work: Work) -> tuple[str, ...]:
