@@ -238,6 +238,8 @@ class Fight:
             if status == 0 and not member.hurt:
                 self.problems.add("gave-up", f"{member.name} ended by itself")
             return
+        if status == -signal.SIGTERM and member.hurt and not member.board.held():
+            return  # it was told to end before it had begun to listen
         code = str(self._ended(member).get("code", ""))
         if code not in self.may_end:
             log = (self.folder / f"{member.name}.log").read_text(errors="replace")
