@@ -41,9 +41,10 @@ test: setup  ## everything that needs neither Apache Kafka nor a browser
 test-kafka: setup  ## the worker on Apache Kafka, fetched and started here (needs Java 17 and Maven)
 	$(BIN)/pytest -m kafka tests/kafka
 
-SEEDS ?= 20
-chaos: setup  ## workers on Apache Kafka under fire: make chaos SEEDS=200 (see docs/reliability.md)
-	$(BIN)/python -m tests.kafka.chaos --seeds $(SEEDS)
+SEEDS ?= 200
+FROM ?= 0
+chaos: setup  ## workers on Apache Kafka under fire, SEEDS=200 of them (some eight minutes)
+	$(BIN)/python -m tests.kafka.chaos --seeds $(SEEDS) --from $(FROM) --side-by-side 6 --page docs/reliability.md
 
 test-browser: setup  ## the page of `routec graph` in Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/pytest -m browser tests/browser
