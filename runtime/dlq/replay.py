@@ -17,6 +17,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
+    IllegalOperation,
     KafkaError,
     ProducerFenced,
     TopicAuthorizationFailedError,
@@ -282,15 +283,21 @@ class Replay:
         try:
             async with asyncio.timeout(config.kafka.transaction_timeout * _PATIENCE):
                 await producer.begin_transaction()
-                sent = await self._send(producer, letters)
-                for letter in letters:
-                    key, value = entry_of(letter, now)
-                    sent.append(await producer.send(register_topic(config), value, key=key))
-                done = await asyncio.gather(*sent, return_exceptions=True)
+                sent: list[Any] = []
+                ended: list[BaseException] = []
+                try:
+                    await self._send(producer, letters, sent)
+                    for letter in letters:
+                        key, value = entry_of(letter, now)
+                        sent.append(await producer.send(register_topic(config), value, key=key))
+                except IllegalOperation as error:
+                    # The transaction is over already; what was sent before knows why.
+                    ended.append(error)
+                done = [*await asyncio.gather(*sent, return_exceptions=True), *ended]
                 errors = [one for one in done if isinstance(one, BaseException)]
                 # Where one is to blame the others only failed because of it.
-                for error in sorted(errors, key=lambda one: not isinstance(one, REFUSED)):
-                    raise error
+                for problem in sorted(errors, key=_blame):
+                    raise problem
                 await producer.commit_transaction()
         except REFUSED:
             raise
@@ -307,7 +314,7 @@ class Replay:
                 f"grant WRITE on `{letters[0].source.topic}` and `{register_topic(config)}` to "
                 "this client",
             ) from error
-        except (KafkaError, OSError, TimeoutError, AssertionError) as error:
+        except (KafkaError, IllegalOperation, OSError, TimeoutError, AssertionError) as error:
             raise StreamError(
                 "replay-interrupted",
                 f"Kafka does not take the records: {error or 'no answer in time'}",
@@ -317,17 +324,22 @@ class Replay:
             self._register.add(letter)
         self._count(letters)
 
-    async def _send(self, producer: AIOKafkaProducer, letters: Sequence[Letter]) -> list[Any]:
-        """Send the original records; what tells of each batch when it is acknowledged."""
+    async def _send(
+        self, producer: AIOKafkaProducer, letters: Sequence[Letter], sent: list[Any]
+    ) -> None:
+        """Send the original records; what tells of each batch is added to `sent`."""
         lanes: dict[tuple[str, int], list[Entry]] = {}
         for letter in letters:
             lane = lanes.setdefault((letter.source.topic, letter.source.partition), [])
             lane.append((letter, letter.value, letter.headers))
-        sent: list[Any] = []
         for (topic, partition), entries in lanes.items():
             start = 0
             while start < len(entries):
                 # A batch, unlike `send`, takes a record without key and value.
                 builder, start = fill(producer, entries, start, len(entries))
                 sent.append(await producer.send_batch(builder, topic, partition=partition))
-        return sent
+
+
+def _blame(error: BaseException) -> int:
+    """Which of several failures of one transaction comes first: the cause before what it caused."""
+    return 0 if isinstance(error, REFUSED) else 2 if isinstance(error, IllegalOperation) else 1
