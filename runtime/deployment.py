@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import TracebackType
 
-from prometheus_client import Counter
-
 from routec.compiler.program import Program
 from routec.runtime.config import Config
 from routec.runtime.engine.open import ServiceError
@@ -20,42 +18,16 @@ from routec.runtime.observe import (
     Health,
     Metrics,
     ObservabilityServer,
+    PolicyMetrics,
     Reach,
 )
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.follower import PolicyFollower
-from routec.runtime.policies.instruction import Role
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.records import Decider
 from routec.runtime.service import Memory, PolicyService, open_service
 from routec.runtime.stream import Observed, StreamError, Worker
 from routec.runtime.stream.security import tls_context
-
-
-class PolicyMetrics:
-    """Counts what becomes of records of the control topic: `routec_policy_records_total`.
-
-    Args:
-        metrics: where the policy in force is named, too.
-    """
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._records = Counter(
-            "routec_policy_records_total",
-            "Records of the control topic, by what became of them",
-            ("result",),
-            registry=metrics.registry,
-        )
-
-    def activated(self, name: str, hash: str) -> None:
-        """Name it, and count it as ``activated``."""
-        self._metrics.policy(name, hash)
-        self._records.labels("activated").inc()
-
-    def refused(self, role: Role, code: str) -> None:
-        """Count it by its code."""
-        self._records.labels(code).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +38,7 @@ class Deployment:
         config: where it runs.
         service: the policy to begin with: decides records and learns from responses.
         live: the policy in force, which a worker may replace.
-        records: counts what becomes of records of the control topic.
+        records: counts what becomes of records of the control topic, and of candidates.
         metrics: what is counted.
         health: what readiness depends on: policy, models, group and brokers; the policy is
             loaded and its models are warm.
@@ -100,7 +72,9 @@ class Deployment:
         decider = AgedDecider(self.live)
         control = None
         if config.topics.policies:
-            control = PolicyFollower(config, self.live, self._activation(config))
+            activation = self._activation(config)
+            self.records.follow(activation)
+            control = PolicyFollower(config, self.live, activation)
         traced = _traced(decider, config)
         worker = Worker(config, traced, Observed(metrics, self.health), control=control)
         metrics.in_flight_events.set_function(lambda: worker.in_flight[0])

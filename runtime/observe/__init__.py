@@ -5,6 +5,7 @@ from routec.runtime.observe.engine import EngineMetrics
 from routec.runtime.observe.health import BROKERS, GROUP, MODELS, POLICY, Health
 from routec.runtime.observe.logs import configure_logs
 from routec.runtime.observe.metrics import Metrics
+from routec.runtime.observe.policies import PolicyMetrics
 from routec.runtime.observe.reach import Reach
 from routec.runtime.observe.server import ObservabilityServer
 
@@ -18,6 +19,7 @@ __all__ = [
     "Metrics",
     "ObservabilityServer",
     "POLICY",
+    "PolicyMetrics",
     "Reach",
     "configure_logs",
 ]

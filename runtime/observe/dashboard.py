@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from routec.runtime.observe.kept import KeptCounter
 from routec.runtime.observe.metrics import Metrics
 
+_Metric = MetricWrapperBase | KeptCounter
 Unit = Literal["short", "reqps", "s", "bytes", "percentunit"]
 
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
@@ -30,22 +32,22 @@ class _Panel:
     queries: tuple[tuple[str, str], ...]
 
 
-def _name(metric: MetricWrapperBase) -> str:
+def _name(metric: _Metric) -> str:
     suffix = "_total" if metric._type == "counter" else ""
     return f"{metric._name}{suffix}"
 
 
-def _rate(metric: MetricWrapperBase, *by: str) -> tuple[str, str]:
+def _rate(metric: _Metric, *by: str) -> tuple[str, str]:
     """Events a second by labels."""
     per = f"rate({_name(metric)}{{{_CHOSEN}}}[$__rate_interval])"
     return _by("sum", per, *by)
 
 
-def _sum(metric: MetricWrapperBase, *by: str) -> tuple[str, str]:
+def _sum(metric: _Metric, *by: str) -> tuple[str, str]:
     return _by("sum", f"{_name(metric)}{{{_CHOSEN}}}", *by)
 
 
-def _most(metric: MetricWrapperBase, *by: str) -> tuple[str, str]:
+def _most(metric: _Metric, *by: str) -> tuple[str, str]:
     return _by("max", f"{_name(metric)}{{{_CHOSEN}}}", *by)
 
 
@@ -55,7 +57,12 @@ def _by(what: str, query: str, *by: str) -> tuple[str, str]:
     return f"{what} by ({', '.join(by)}) ({query})", " ".join(f"{{{{{label}}}}}" for label in by)
 
 
-def _quantiles(metric: MetricWrapperBase, *by: str) -> tuple[tuple[str, str], ...]:
+def _calls(metric: _Metric, *by: str) -> tuple[str, str]:
+    """Observations of a histogram a second, by labels."""
+    return _by("sum", f"rate({_name(metric)}_count{{{_CHOSEN}}}[$__rate_interval])", *by)
+
+
+def _quantiles(metric: _Metric, *by: str) -> tuple[tuple[str, str], ...]:
     per = f"rate({_name(metric)}_bucket{{{_CHOSEN}}}[$__rate_interval])"
     labels = "".join(f" {{{{{label}}}}}" for label in by)
     return tuple(
@@ -84,6 +91,7 @@ def _panels(m: Metrics) -> list[_Panel]:
         _Panel("Paused partitions", "short", (_sum(m.paused_partitions, "instance"),)),
         _Panel("Events in a batch", "short", _quantiles(m.batch_size)),
         _Panel("Deciding a batch", "s", _quantiles(m.decision_seconds)),
+        _Panel("Transactions", "reqps", (_calls(m.commit_seconds, "instance"),)),
         _Panel("Committing", "s", _quantiles(m.commit_seconds)),
         _Panel("Giving partitions up", "s", _quantiles(m.rebalance_seconds)),
         _Panel(
@@ -91,7 +99,11 @@ def _panels(m: Metrics) -> list[_Panel]:
             "reqps",
             (_rate(m.fenced), _rate(m.rebuilds, "reason")),
         ),
+        _Panel("Rebalances", "reqps", (_calls(m.rebalance_seconds, "instance"),)),
         _Panel("Dead letters", "reqps", (_rate(m.dead_letters, "code"),)),
+        _Panel(
+            "Stops at a limit of dead letters", "reqps", (_rate(m.dead_letter_limits, "limit"),)
+        ),
         _Panel("Signals: values", "reqps", (_rate(m.signal_calls, "signal", "source"),)),
         _Panel("Signals: seconds of a call", "s", _quantiles(m.signal_seconds, "signal")),
         _Panel("Signals: failure values", "reqps", (_rate(m.signal_failures, "signal", "reason"),)),
@@ -102,6 +114,9 @@ def _panels(m: Metrics) -> list[_Panel]:
         _Panel("Cache entries", "short", (_sum(m.cache_entries, "category"),)),
         _Panel("Responses taken in", "reqps", (_rate(m.responses, "status"),)),
         _Panel("Policy in force", "short", (_sum(m.policy_info, "name", "hash"),)),
+        _Panel("Policies swapped and refused", "reqps", (_rate(m.policy_records, "result"),)),
+        _Panel("Canary", "reqps", (_rate(m.canary_requests, "result"),)),
+        _Panel("Shadow", "reqps", (_rate(m.shadow_events, "result"),)),
     ]
 
 

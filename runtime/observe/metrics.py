@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from routec.runtime.observe.kept import KeptCounter
+
 _MILLISECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10000)
 _LATENCY = tuple(milliseconds / 1000 for milliseconds in _MILLISECONDS)
 _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
@@ -41,6 +43,11 @@ class Metrics:
         rebuilds: producers thrown away and built anew, by reason (fenced, refused, error).
         rebalance_seconds: seconds of giving partitions up.
         policy_info: 1 for the policy in force, by name and hash.
+        policy_records: records of the control topic, by what became of them (activated, or the
+            code of their refusal).
+        canary_requests: requests of canaries, by result (decided, fallen_back).
+        shadow_events: decided events that a shadow was to decide too, by result (same, differing,
+            skipped).
     """
 
     def __init__(self) -> None:
@@ -164,6 +171,21 @@ class Metrics:
         )
         self.policy_info = Gauge(
             "routec_policy_info", "The policy in force", ("name", "hash"), registry=registry
+        )
+        self.policy_records = Counter(
+            "routec_policy_records_total",
+            "Records of the control topic, by what became of them",
+            ("result",),
+            registry=registry,
+        )
+        self.canary_requests = KeptCounter(
+            "routec_canary_requests_total", "Requests of canaries", "result", registry
+        )
+        self.shadow_events = KeptCounter(
+            "routec_shadow_events_total",
+            "Decided events that a shadow was to decide too",
+            "result",
+            registry,
         )
 
     def batch(self, events: int, seconds: float) -> None:

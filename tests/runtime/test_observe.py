@@ -26,6 +26,7 @@ from routec.runtime.observe import (
     Health,
     Metrics,
     ObservabilityServer,
+    PolicyMetrics,
     Reach,
     configure_logs,
 )
@@ -44,6 +45,7 @@ CONTRACT = {
     "routec_classifier_batch_size": {"backend"},
     "routec_responses_total": {"status"},
     "routec_dead_letters_total": {"code"},
+    "routec_dead_letter_limits_total": {"limit"},
     "routec_consumer_lag": {"topic", "partition"},
     "routec_policy_info": {"name", "hash"},
     "routec_committed_events_total": set(),
@@ -55,7 +57,12 @@ CONTRACT = {
     "routec_fenced_total": set(),
     "routec_rebuilds_total": {"reason"},
     "routec_rebalance_seconds": set(),
+    "routec_policy_records_total": {"result"},
+    "routec_canary_requests_total": {"result"},
+    "routec_shadow_events_total": {"result"},
 }
+AT_A_LOOK = {"routec_oldest_event_age_seconds"}
+"""What a deployment works out when somebody looks; its own tests see to it."""
 
 
 def get(server: ObservabilityServer, path: str, method: str = "GET") -> tuple[int, bytes]:
@@ -84,7 +91,15 @@ def server(metrics: Metrics, health: Health) -> Iterator[ObservabilityServer]:
         yield server
 
 
-def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics, server) -> None:
+class Candidates:
+    """What a canary and a shadow have done."""
+
+    tried = (5, 2)
+    shadowed = (7, 3, 1)
+
+
+def tell_everything(metrics: Metrics) -> None:
+    """Have everything happen that there is to tell."""
     heard = EngineMetrics(metrics, "p")
     heard.decided("route", "fast", 1)
     heard.signal("s", "computed", 3, 0.001)
@@ -93,11 +108,25 @@ def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics,
     heard.held("c", 3)
     heard.classified("linear", 8)
     heard.learnt("stored")
-    metrics.batch(10, 0.002)
-    metrics.dead_letter("invalid-json", 2)
-    metrics.lag("t", 0, 5)
-    metrics.policy("p", "sha256:1")
-    Observed(metrics, Health()).rebuilt("fenced")
+    observed = Observed(metrics, Health())
+    observed.batch(10, 0.002)
+    observed.committed(10, 0.01)
+    observed.dead_letter("invalid-json", 2)
+    observed.limit_reached("max_dead_letter_ratio")
+    observed.fenced()
+    observed.rebuilt("fenced")
+    observed.rebalanced(0.5)
+    observed.in_flight(10, 1000)
+    observed.paused(1)
+    observed.lag("t", 0, 5)
+    policies = PolicyMetrics(metrics)
+    policies.activated("p", "sha256:1")
+    policies.refused("active", "invalid-program")
+    policies.follow(Candidates())
+
+
+def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics, server) -> None:
+    tell_everything(metrics)
     status, text = get(server, "/metrics")
     assert status == 200
     labels: dict[str, set[str]] = {}
@@ -111,6 +140,42 @@ def test_the_metrics_have_the_names_and_labels_of_the_contract(metrics: Metrics,
                     base = base.removesuffix(suffix)
             labels.setdefault(base, set()).update(set(sample.labels) - {"le"})
     assert labels == CONTRACT
+
+
+def test_whatever_can_be_told_is_in_a_metric_and_every_metric_is_told_something(
+    metrics: Metrics,
+) -> None:
+    tell_everything(metrics)
+    counted = {
+        family.name
+        for family in metrics.registry.collect()
+        if any(sample.value > 0 for sample in family.samples)
+    }
+    there = {family.name for family in metrics.registry.collect()}
+    assert there - counted == AT_A_LOOK
+
+
+def test_what_candidates_do_is_shown_as_it_is_when_somebody_looks(metrics: Metrics) -> None:
+    value = metrics.registry.get_sample_value
+    assert value("routec_canary_requests_total", {"result": "decided"}) is None
+    candidates = Candidates()
+    PolicyMetrics(metrics).follow(candidates)
+    assert value("routec_canary_requests_total", {"result": "decided"}) == 5
+    assert value("routec_canary_requests_total", {"result": "fallen_back"}) == 2
+    assert value("routec_shadow_events_total", {"result": "same"}) == 4
+    assert value("routec_shadow_events_total", {"result": "differing"}) == 3
+    candidates.tried = (6, 2)
+    assert value("routec_canary_requests_total", {"result": "decided"}) == 6
+
+
+def test_records_of_the_control_topic_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
+    policies = PolicyMetrics(metrics)
+    policies.activated("p", "sha256:2")
+    policies.refused("candidate", "wrong-name")
+    value = metrics.registry.get_sample_value
+    assert value("routec_policy_records_total", {"result": "activated"}) == 1
+    assert value("routec_policy_records_total", {"result": "wrong-name"}) == 1
+    assert value("routec_policy_info", {"name": "p", "hash": "sha256:2"}) == 1
 
 
 def test_two_workers_in_a_process_do_not_share_metrics() -> None:

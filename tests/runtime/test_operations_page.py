@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from routec.runtime.config import Classifier, Config, load_config
+from routec.runtime.config import Classifier, Config, Observability, load_config
+from routec.runtime.deployment import open_deployment
 from routec.runtime.events.decode import CODES
 from routec.runtime.observe import Metrics
 from routec.runtime.signals.compute import REASONS
+from tests.runtime.doubles import program
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 ROWS = [
@@ -78,6 +80,15 @@ def test_every_metric_is_there_with_its_labels() -> None:
             name = metric._name + ("_total" if metric._type == "counter" else "")
             declared[name] = ", ".join(metric._labelnames)
     assert {name: labels.strip() for name, labels in rows.items()} == declared
+
+
+def test_a_worker_shows_no_metric_that_is_not_there() -> None:
+    where = Config(observability=Observability(metrics=False))
+    with open_deployment(program("model m {}\ndefault route rest { to m }"), where) as opened:
+        opened.worker()
+        families = list(opened.metrics.registry.collect())
+    shown = {one.name + ("_total" if one.type == "counter" else "") for one in families}
+    assert shown == set(re.findall(r"^\| `(routec_[a-z_]+)` \|", PAGE, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
