@@ -1,79 +1,92 @@
-"""Several worker processes of one consumer group, started and stopped together."""
+"""Several worker processes of one consumer group, kept alive together."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import sys
-import time
-from multiprocessing.connection import wait
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import FrameType
 
 import msgspec
 
 from routec.cli import exits
-from routec.cli.errors import CommandError
+from routec.cli.errors import CommandError, complain
+from routec.cli.link import LASTING
+from routec.cli.supervisor import Supervisor
 from routec.compiler import program as g
 from routec.runtime.config import Config
+from routec.runtime.observe import (
+    FleetHealth,
+    FleetMetrics,
+    ObservabilityServer,
+    Reach,
+    configure_logs,
+)
+from routec.runtime.stream import StreamError
+from routec.runtime.stream.security import tls_context
+
+log = logging.getLogger(__name__)
 
 _GRACE = 5.0
-"""Seconds that processes get beyond the drain before they are ended."""
+"""Seconds that processes get beyond the drain before they are killed."""
+_LAST_PORT = 65535
 
 
 def run_fleet(program: g.Program, config: Config, count: int) -> int:
-    """Run workers until a signal stops them; the worst of their exit statuses.
+    """Run workers until a signal stops them; one that ends before is started again.
 
-    Where one ends by itself the others are stopped too: whoever supervises this
-    process then starts all of them again.
+    Each has a metrics port and, where one is configured, an instance id of its own, and keeps both
+    when it is started again. The fleet itself serves metrics and health on the port after theirs.
 
     Args:
         program: what they decide by.
-        config: where they run; each gets a metrics port and an instance id of its own.
+        config: where they run.
         count: how many, from 2.
+
+    Returns:
+        The exit status: 0 when all ended in order.
+
+    Raises:
+        CommandError: an address is taken, or a worker cannot be kept alive.
     """
+    configure_logs(config.observability.log_level, config.observability.log_format)
     context = multiprocessing.get_context("spawn")
     data = g.dump(program)
-    workers: list[BaseProcess] = [
-        context.Process(
-            target=_work, args=(data, _own(config, number)), name=f"routec-worker-{number}"
+
+    def start(number: int) -> tuple[BaseProcess, Connection]:
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_work,
+            args=(data, own_config(config, number), theirs),
+            name=f"routec-worker-{number}",
         )
-        for number in range(count)
-    ]
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        log.info("a worker is started", extra={"worker": number, "pid": process.pid})
+        return process, ours
 
-    told = False
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
-        for worker in workers:
-            if worker.is_alive() and worker.pid is not None:
-                os.kill(worker.pid, number)
-
-    before = {one: signal.signal(one, forward) for one in (signal.SIGINT, signal.SIGTERM)}
+    metrics = FleetMetrics()
     try:
-        for worker in workers:
-            worker.start()
-        print(f"{count} workers: {', '.join(str(w.pid) for w in workers)}", file=sys.stderr)
-        wait([worker.sentinel for worker in workers])
-        if not told:
-            for worker in workers:
-                worker.terminate()
-        deadline = time.monotonic() + config.runtime.drain_timeout + _GRACE
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
-    finally:
-        for worker in workers:
-            if worker.pid is not None and worker.is_alive():
-                worker.kill()
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    codes = [worker.exitcode or 0 for worker in workers]
-    return max(exits.UNABLE if code < 0 else code for code in codes)
+        reach = Reach(config.kafka.bootstrap, tls_context(config.kafka))
+    except StreamError as error:
+        raise CommandError(error.message, error.help) from error
+    health = FleetHealth(count, metrics, reach)
+    with ExitStack() as stack:
+        _serve(stack, config, count, metrics, health)
+        drain = config.runtime.drain_timeout + _GRACE
+        return Supervisor(start, count, health, drain).run()
 
 
-def _own(config: Config, number: int) -> Config:
+def own_config(config: Config, number: int) -> Config:
     """The configuration of one of the workers."""
     logs, kafka = config.observability, config.kafka
     if logs.port:
@@ -83,19 +96,46 @@ def _own(config: Config, number: int) -> Config:
     return msgspec.structs.replace(config, observability=logs, kafka=kafka)
 
 
-def _work(data: bytes, config: Config) -> None:
+def _serve(
+    stack: ExitStack, config: Config, count: int, metrics: FleetMetrics, health: FleetHealth
+) -> None:
+    """Serve the fleet's own metrics and health, on the port after those of its workers."""
+    where = config.observability
+    if not where.metrics:
+        return
+    port = where.port + count if where.port else 0
+    if port > _LAST_PORT:
+        raise CommandError(
+            f"{count} workers from port {where.port} on need ports up to {port}",
+            "set `observability.port` lower, or to 0 for free ports",
+        )
+    try:
+        server = ObservabilityServer(metrics.registry, health, where.host, port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(
+            f"cannot serve the fleet's metrics on `{where.host}:{port}`: {reason}",
+            "set `observability.port` to another port, 0 for any, "
+            "or `observability.metrics = false`",
+        ) from error
+    stack.callback(server.close)
+    url = f"http://{where.host}:{server.port}/metrics"
+    log.info("serving metrics and health of the fleet", extra={"url": url})
+
+
+def _work(data: bytes, config: Config, parent: Connection) -> None:
     """Body of a worker process."""
     # A group of its own: Ctrl-C at the terminal then reaches it once, through the parent.
     os.setpgid(0, 0)
-    from routec.cli.worker import run_worker
-
     try:
-        status = run_worker(g.load(data), config)
-    except CommandError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.help is not None:
-            print(f"  = help: {error.help}", file=sys.stderr)
-        status = exits.UNABLE
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        from routec.cli.worker import LastingError, run_worker
+
+        try:
+            status = run_worker(g.load(data), config, parent=parent)
+        except CommandError as error:
+            complain(f"error: {error.message}", error.help)
+            status = LASTING if isinstance(error, LastingError) else exits.UNABLE
     except KeyboardInterrupt:
         status = exits.INTERRUPTED
     sys.exit(status)

@@ -2,6 +2,7 @@
 
 from routec.runtime.observe.age import AgedDecider
 from routec.runtime.observe.engine import EngineMetrics
+from routec.runtime.observe.fleet import FleetHealth, FleetMetrics, WorkerState
 from routec.runtime.observe.health import BROKERS, GROUP, MODELS, POLICY, Health
 from routec.runtime.observe.logs import configure_logs
 from routec.runtime.observe.metrics import Metrics
@@ -13,6 +14,8 @@ __all__ = [
     "AgedDecider",
     "BROKERS",
     "EngineMetrics",
+    "FleetHealth",
+    "FleetMetrics",
     "GROUP",
     "Health",
     "MODELS",
@@ -21,5 +24,6 @@ __all__ = [
     "POLICY",
     "PolicyMetrics",
     "Reach",
+    "WorkerState",
     "configure_logs",
 ]

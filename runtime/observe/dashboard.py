@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from routec.runtime.observe.fleet import FleetMetrics
 from routec.runtime.observe.kept import KeptCounter
 from routec.runtime.observe.metrics import Metrics
 
@@ -72,6 +73,16 @@ def _quantiles(metric: _Metric, *by: str) -> tuple[tuple[str, str], ...]:
         )
         for share in (0.5, 0.99)
     )
+
+
+def _of_fleets(m: FleetMetrics) -> list[_Panel]:
+    """Panels of what runs workers; it is an instance of its own, so none is chosen."""
+    restarted = f"rate({_name(m.restarts)}[$__rate_interval])"
+    by = ("instance", "worker", "reason")
+    return [
+        _Panel("Workers by state", "short", (_by("sum", _name(m.workers), "state"),)),
+        _Panel("Workers started again", "reqps", (_by("sum", restarted, *by),)),
+    ]
 
 
 def _panels(m: Metrics) -> list[_Panel]:
@@ -151,7 +162,10 @@ def dashboard() -> dict[str, Any]:
                 },
             ]
         },
-        "panels": [_drawn(at, panel) for at, panel in enumerate(_panels(Metrics()))],
+        "panels": [
+            _drawn(at, panel)
+            for at, panel in enumerate([*_panels(Metrics()), *_of_fleets(FleetMetrics())])
+        ],
     }
 
 

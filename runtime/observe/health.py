@@ -28,6 +28,7 @@ class Health:
         self._lock = threading.Lock()
         self._conditions = dict.fromkeys(conditions, False)
         self._asked: dict[str, Callable[[], bool]] = {}
+        self._told: dict[str, Callable[[bool], None]] = {}
 
     def set(self, condition: str, holds: bool) -> None:
         """Say whether a condition holds.
@@ -38,7 +39,26 @@ class Health:
         with self._lock:
             if condition not in self._conditions:
                 raise KeyError(condition)
+            changed = self._conditions[condition] is not holds
             self._conditions[condition] = holds
+            told = self._told.get(condition)
+        if changed and told is not None:
+            told(holds)
+
+    def tell(self, condition: str, told: Callable[[bool], None]) -> None:
+        """Have somebody told of each change of a condition.
+
+        Args:
+            condition: its name.
+            told: called in the thread that sets it, with whether it holds; must return at once.
+
+        Raises:
+            KeyError: there is no such condition.
+        """
+        with self._lock:
+            if condition not in self._conditions:
+                raise KeyError(condition)
+            self._told[condition] = told
 
     def ask(self, condition: str, holds: Callable[[], bool]) -> None:
         """Find out whether a condition holds each time that somebody wants to know.

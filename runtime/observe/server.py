@@ -6,14 +6,19 @@ import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from routec.runtime.observe.health import Health
-
 StartResponse = Callable[..., Any]
+
+
+class Readiness(Protocol):
+    """Knows whether all is well."""
+
+    def report(self) -> tuple[bool, bytes]:
+        """Whether it is, and why not, as JSON; called in several threads."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -41,7 +46,7 @@ class ObservabilityServer:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, health: Health, host: str = "127.0.0.1", port: int = 0
+        self, registry: CollectorRegistry, health: Readiness, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         metrics = make_wsgi_app(registry)
 

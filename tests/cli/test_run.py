@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -83,6 +84,30 @@ def test_an_unreachable_cluster_is_said_by_every_worker(light: Path) -> None:
     assert (process.returncode, out) == (2, b"")
     assert err.count(b"error: cannot reach Kafka at `127.0.0.1:1`") >= 1
     assert b"Traceback" not in err
+
+
+def test_workers_end_when_their_fleet_is_killed(light: Path) -> None:
+    (light.parent / "routec.toml").write_text("[observability]\nport = 0\n")
+    process = start("run", str(light), "--bootstrap", "127.0.0.1:1", "--workers", "2")
+    assert process.stderr is not None
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        pids, deciding = [], 0
+        while deciding < 2:
+            said = json.loads(process.stderr.readline())
+            pids += [said["pid"]] if said["event"] == "a worker is started" else []
+            deciding += said["event"] == "deciding"
+        process.kill()
+        # Each of them holds the other end until it has ended.
+        process.stderr.read()
+    finally:
+        watchdog.cancel()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert len(pids) == 2
 
 
 def test_a_policy_with_errors_does_not_start(routec: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from routec.runtime.observe import Metrics
+from routec.runtime.observe import FleetMetrics, Metrics
 from routec.runtime.observe.dashboard import dump
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "grafana-dashboard.json"
@@ -20,7 +20,7 @@ OF_PROMETHEUS = {"instance", "le"}
 def series() -> dict[str, set[str]]:
     """Every series there is, with its labels."""
     found: dict[str, set[str]] = {}
-    for metric in vars(Metrics()).values():
+    for metric in (*vars(Metrics()).values(), *vars(FleetMetrics()).values()):
         if not hasattr(metric, "_labelnames"):
             continue
         labels = set(metric._labelnames)

@@ -178,6 +178,17 @@ def test_records_of_the_control_topic_are_counted_by_what_became_of_them(metrics
     assert value("routec_policy_info", {"name": "p", "hash": "sha256:2"}) == 1
 
 
+def test_somebody_is_told_of_each_change_of_a_condition() -> None:
+    health, told = Health(), []
+    health.tell(GROUP, told.append)
+    for holds in (False, True, True, False):
+        health.set(GROUP, holds)
+    health.set(POLICY, True)
+    assert told == [True, False]
+    with pytest.raises(KeyError):
+        health.tell("weather", told.append)
+
+
 def test_two_workers_in_a_process_do_not_share_metrics() -> None:
     one, two = Metrics(), Metrics()
     one.dead_letter("x", 1)

@@ -11,7 +11,7 @@ import pytest
 from routec.runtime.config import Classifier, Config, Observability, load_config
 from routec.runtime.deployment import open_deployment
 from routec.runtime.events.decode import CODES
-from routec.runtime.observe import Metrics
+from routec.runtime.observe import FleetMetrics, Metrics
 from routec.runtime.signals.compute import REASONS
 from tests.runtime.doubles import program
 
@@ -75,18 +75,18 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
 def test_every_metric_is_there_with_its_labels() -> None:
     rows = dict(re.findall(r"^\| `(routec_[a-z_]+)` \| ([a-z, ]*) ?\|", PAGE, re.MULTILINE))
     declared = {}
-    for metric in vars(Metrics()).values():
+    for metric in (*vars(Metrics()).values(), *vars(FleetMetrics()).values()):
         if hasattr(metric, "_labelnames"):
             name = metric._name + ("_total" if metric._type == "counter" else "")
             declared[name] = ", ".join(metric._labelnames)
     assert {name: labels.strip() for name, labels in rows.items()} == declared
 
 
-def test_a_worker_shows_no_metric_that_is_not_there() -> None:
+def test_a_worker_and_a_fleet_show_no_metric_that_is_not_there() -> None:
     where = Config(observability=Observability(metrics=False))
     with open_deployment(program("model m {}\ndefault route rest { to m }"), where) as opened:
         opened.worker()
-        families = list(opened.metrics.registry.collect())
+        families = [*opened.metrics.registry.collect(), *FleetMetrics().registry.collect()]
     shown = {one.name + ("_total" if one.type == "counter" else "") for one in families}
     assert shown == set(re.findall(r"^\| `(routec_[a-z_]+)` \|", PAGE, re.MULTILINE))
 
