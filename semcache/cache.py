@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import count
@@ -13,13 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import CacheError
 from .graph import Builder
-from .index import VectorIndex
-from .ledger import Entry, Ledger
+from .ledger import Ledger
 from .lookup import answers
 from .outcome import Hit, Miss, Stats
 from .room import Room
+from .shelf import Entry, Shelf
 from .terms import Partition, Terms, guaranteed_entries
-from .vectors import Matrix, stack, unit
+from .vectors import stack, unit
 
 __all__ = ["SemanticCache"]
 
@@ -27,6 +28,8 @@ Vectors: TypeAlias = NDArray[np.floating] | Sequence[ArrayLike | None]
 
 # Expired entries freed by one call: a mass expiry must not stop a batch.
 SWEEP = 1024
+# Dropped entries freed on the way by each lookup in the semantic tier and each write.
+RELEASE = 16
 FINGERPRINT_BYTES = 64
 
 
@@ -39,7 +42,11 @@ class SemanticCache:
     what a lookup may see, the clock what is freed: an event from the future hides entries from
     itself but removes none.
 
-    Memory: at most `capacity` entries and `max_bytes` of responses, fingerprints and vectors.
+    Dropping a category takes the same time whatever it holds: nothing of it is found from then on,
+    and what it held is freed a few entries at a time, by lookups, writes and `release`.
+
+    Memory: at most `capacity` entries and `max_bytes` of responses, fingerprints and vectors, those
+    dropped and not freed yet included.
     Bookkeeping takes some 0.8 KB an entry beside these (measured with CPython 3.11).
     Besides, a matrix has up to twice the rows it holds (4 times while it shrinks), a partition
     with a graph holds its vectors a second time in it, and a build makes both anew.
@@ -88,9 +95,7 @@ class SemanticCache:
         self._clock = clock
         self._builder = Builder(graph_from, background=background)
         self._ledgers: dict[str, Ledger] = {}
-        self._exact: dict[Partition, dict[bytes, Entry]] = {}
-        self._indexes: dict[Partition, VectorIndex] = {}
-        self._ids: dict[str, Entry] = {}
+        self._leaving: deque[Shelf] = deque()
         self._labels = count(1)
         self._unknown = 0
         self.reconfigure(terms)
@@ -106,7 +111,7 @@ class SemanticCache:
         if ledger is None:
             self._unknown += 1
             return None
-        entry = self._exact.get(partition, {}).get(fingerprint)
+        entry = ledger.shelf.find(partition, fingerprint)
         if entry is None:
             ledger.exact_misses["absent"] += 1
             return None
@@ -150,7 +155,7 @@ class SemanticCache:
                 groups.setdefault(partition, []).append(row)
         for partition, rows in groups.items():
             ledger = self._ledgers[partition.category]
-            index = self._indexes.get(partition)
+            index = ledger.shelf.index(partition)
             part = queries if len(rows) == len(queries) else queries[rows]
             for row, outcome in zip(rows, answers(ledger, index, part, now, load), strict=True):
                 outcomes[row] = outcome
@@ -192,11 +197,11 @@ class SemanticCache:
             self._unknown += 1
             return None
         written_at = min(float(now), self._clock())
-        held = self._exact.get(partition, {}).get(fingerprint)
+        held = ledger.shelf.find(partition, fingerprint)
         if held is not None:
             if not ledger.terms.expired(held.written_at, written_at):
                 return held.id
-            self._drop(held, "replaced")
+            ledger.drop(held, "replaced")
         size = len(response) + len(fingerprint) + (0 if row is None else row.nbytes)
         if not self._make_room(ledger, len(response), size):
             return None
@@ -210,13 +215,16 @@ class SemanticCache:
             size=size,
             indexed=row is not None,
         )
-        self._store(ledger, entry, row)
+        self._give_way(size)
+        ledger.add(entry, row)
         return entry.id
 
     def invalidate(
         self, *, entry: str | None = None, scope: str | None = None, category: str | None = None
     ) -> int:
         """Drop the entries that fit everything given, and return how many.
+
+        A whole category takes the same time whatever it holds; a scope as long as it holds entries.
 
         Raises:
             CacheError: nothing was given (`nothing-to-invalidate`).
@@ -227,25 +235,24 @@ class SemanticCache:
                 "invalidate was called without saying what",
                 "name an entry, a scope or a category; `clear` drops everything",
             )
-        if entry is not None:
-            named = self._ids.get(entry)
-            candidates = [] if named is None else [named]
-        else:
-            candidates = [
-                held
-                for name, ledger in self._ledgers.items()
-                if category is None or name == category
-                for held in ledger.entries()
-            ]
-        chosen = [
-            held
-            for held in candidates
-            if (scope is None or held.partition.scope == scope)
-            and (category is None or held.partition.category == category)
-        ]
-        for held in chosen:
-            self._drop(held, "invalidated")
-        return len(chosen)
+        dropped = 0
+        for name, ledger in self._ledgers.items():
+            if category is not None and name != category:
+                continue
+            if entry is None and scope is None:
+                dropped += len(ledger)
+                self._leave(ledger)
+                continue
+            if entry is None:
+                chosen = ledger.shelf.scoped(scope or "")
+            else:
+                named = ledger.shelf.named(entry)
+                fits = named is not None and scope in (None, named.partition.scope)
+                chosen = [named] if named is not None and fits else []
+            for held in chosen:
+                ledger.drop(held, "invalidated")
+            dropped += len(chosen)
+        return dropped
 
     def clear(self) -> int:
         """Drop every entry, and return how many."""
@@ -256,30 +263,46 @@ class SemanticCache:
 
         Lookups do this on the way; call it where none come for long.
         """
+        self.release(RELEASE)
         freed = 0
         clock = self._clock()
         for ledger in self._ledgers.values():
             while freed < limit and (entry := ledger.oldest_expired(clock)) is not None:
-                self._drop(entry, "expired")
+                ledger.drop(entry, "expired")
                 freed += 1
         return freed
+
+    def release(self, limit: int) -> int:
+        """Free entries that were dropped with their category, and return how many are left.
+
+        Lookups and writes do this on the way, too; nothing of it can be seen but in `stats`.
+
+        Args:
+            limit: Most entries to free, 0 or more.
+        """
+        while self._leaving and limit > 0:
+            limit -= self._leaving[0].release(limit)
+            if not len(self._leaving[0]):
+                self._leaving.popleft()
+        return sum(map(len, self._leaving))
 
     def reconfigure(self, terms: Sequence[Terms]) -> None:
         """Put new terms in force at once, also for entries already held.
 
         Entries of categories that are gone are dropped with their counts. A smaller guarantee
-        frees nothing by itself: it gives way to the next writes.
+        frees nothing by itself: it gives way to the next writes. How many entries there are makes
+        no difference to how long it takes.
 
         Raises:
             CacheError: terms that cannot be kept (see `guaranteed_entries`); the old ones stay.
         """
         guaranteed = guaranteed_entries(terms, self._room.capacity)
         for name in self._ledgers.keys() - guaranteed.keys():
-            for entry in self._ledgers[name].entries():
-                self._drop(entry, "invalidated")
-            del self._ledgers[name]
+            self._leave(self._ledgers.pop(name))
         for term in terms:
-            ledger = self._ledgers.setdefault(term.name, Ledger(term))
+            ledger = self._ledgers.get(term.name)
+            if ledger is None:
+                ledger = self._ledgers[term.name] = Ledger(term, self._dimension, self._builder)
             ledger.terms = term
             ledger.guaranteed = guaranteed[term.name]
             ledger.guaranteed_bytes = self._room.guaranteed_bytes(ledger.guaranteed)
@@ -288,9 +311,11 @@ class SemanticCache:
         """The counts, as copies."""
         categories = {name: ledger.stats() for name, ledger in self._ledgers.items()}
         return Stats(
-            entries=len(self._ids),
+            entries=sum(map(len, self._ledgers.values())),
             bytes=sum(category.bytes for category in categories.values()),
-            partitions=len(self._exact),
+            partitions=sum(ledger.shelf.partitions for ledger in self._ledgers.values()),
+            unfreed=sum(map(len, self._leaving)),
+            unfreed_bytes=sum(shelf.bytes for shelf in self._leaving),
             unknown_category=self._unknown,
             graphs_built=self._builder.built,
             graphs_failed=self._builder.failed,
@@ -309,34 +334,24 @@ class SemanticCache:
         if not self._room.has(ledgers, ledger, size):
             ledger.refused["no-room"] += 1
             return False
-        for _, entry, reason in self._room.victims(ledgers, ledger, size):
-            self._drop(entry, reason)
+        for loser, entry, reason in self._room.victims(ledgers, ledger, size):
+            loser.drop(entry, reason)
         return True
 
-    def _store(self, ledger: Ledger, entry: Entry, row: Matrix | None) -> None:
-        ledger.add(entry)
-        self._ids[entry.id] = entry
-        self._exact.setdefault(entry.partition, {})[entry.fingerprint] = entry
-        if row is not None:
-            index = self._indexes.get(entry.partition)
-            if index is None:
-                index = self._indexes[entry.partition] = VectorIndex(self._dimension, self._builder)
-            index.add(entry.label, row)
+    def _leave(self, ledger: Ledger) -> None:
+        shelf = ledger.empty("invalidated")
+        if len(shelf):
+            self._leaving.append(shelf)
 
-    def _drop(self, entry: Entry, reason: str) -> None:
-        partition = entry.partition
-        self._ledgers[partition.category].drop(entry, reason)
-        del self._ids[entry.id]
-        exact = self._exact[partition]
-        del exact[entry.fingerprint]
-        if not exact:
-            del self._exact[partition]
-        if entry.indexed:
-            index = self._indexes[partition]
-            index.remove(entry.label)
-            if len(index) == 0:
-                index.close()
-                del self._indexes[partition]
+    def _give_way(self, size: int) -> None:
+        """Free what was dropped, as far as an entry of `size` bytes needs its place."""
+        while self._leaving:
+            shelves = [ledger.shelf for ledger in self._ledgers.values()]
+            shelves += self._leaving
+            entries, held = sum(map(len, shelves)), sum(shelf.bytes for shelf in shelves)
+            if entries < self._room.capacity and held + size <= self._room.max_bytes:
+                return
+            self.release(RELEASE)
 
 
 def _entry_id(partition: Partition, fingerprint: bytes) -> str:

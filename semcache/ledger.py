@@ -1,61 +1,39 @@
-"""The entries of one category: their order of eviction, their age, their size."""
+"""The books of one category: its terms, what it is guaranteed, what it holds and held."""
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from collections import Counter
 
+from .graph import Builder
 from .outcome import CategoryStats
-from .terms import Partition, Terms
+from .shelf import Entry, Shelf
+from .terms import Terms
+from .vectors import Matrix
 
-__all__ = ["Entry", "Ledger"]
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A stored answer.
-
-    Attributes:
-        label: 64-bit number, rising with every entry of the cache and never used again.
-        id: Stable id, the same for the same partition and fingerprint wherever it is computed.
-        partition: Where it may be found.
-        fingerprint: Its key in the exact tier.
-        response: The answer.
-        written_at: Seconds on the cache's time line.
-        size: Bytes of response, fingerprint and vector.
-        indexed: Whether it has a vector.
-        used: Whether it answered since the eviction hand last passed it.
-    """
-
-    label: int
-    id: str
-    partition: Partition
-    fingerprint: bytes
-    response: bytes
-    written_at: float
-    size: int
-    indexed: bool
-    used: bool = False
+__all__ = ["Ledger"]
 
 
 class Ledger:
-    """What a category holds.
+    """Counts what comes onto a category's shelf, and what leaves it for which reason.
 
-    Eviction is second chance (CLOCK; Corbató 1968): the oldest goes, unless it answered since the
-    hand last passed, which puts it behind the youngest, once. Amortised constant time.
+    Args:
+        terms: The terms in force.
+        dimension: Components of a vector.
+        builder: Builds graphs for the partitions.
     """
 
     __slots__ = (
-        "_ages", "_order", "bytes", "evictions", "exact_hits", "exact_misses", "guaranteed",
-        "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "terms", "writes",
+        "_builder", "_dimension", "evictions", "exact_hits", "exact_misses", "guaranteed",
+        "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "shelf", "terms",
+        "writes",
     )  # fmt: skip
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, dimension: int, builder: Builder) -> None:
+        self._dimension = dimension
+        self._builder = builder
         self.terms = terms
         self.guaranteed = 0
         self.guaranteed_bytes = 0
-        self.bytes = 0
         self.writes = 0
         self.exact_hits = 0
         self.semantic_hits = 0
@@ -63,61 +41,45 @@ class Ledger:
         self.semantic_misses: Counter[str] = Counter()
         self.evictions: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self._order: OrderedDict[int, Entry] = OrderedDict()
-        # By time of writing: event times need not rise with the labels.
-        self._ages: list[tuple[float, int]] = []
+        self.shelf = Shelf(dimension, builder)
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self.shelf)
 
-    def __getitem__(self, label: int) -> Entry:
-        return self._order[label]
+    @property
+    def bytes(self) -> int:
+        """Responses, fingerprints and vectors of the entries held."""
+        return self.shelf.bytes
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, row: Matrix | None) -> None:
         """Take in a new entry, as the youngest."""
-        self._order[entry.label] = entry
-        heapq.heappush(self._ages, (entry.written_at, entry.label))
-        self.bytes += entry.size
+        self.shelf.add(entry, row)
         self.writes += 1
 
     def drop(self, entry: Entry, reason: str) -> None:
         """Forget an entry, for a reason that is counted."""
-        del self._order[entry.label]
-        self.bytes -= entry.size
+        self.shelf.drop(entry)
         self.evictions[reason] += 1
-        if len(self._ages) > 2 * len(self._order) + 64:
-            # Those dropped for other reasons than age are still in here.
-            self._ages = [age for age in self._ages if age[1] in self._order]
-            heapq.heapify(self._ages)
 
-    def victim(self) -> Entry:
-        """The entry to evict next; it stays until dropped. Needs at least one entry."""
-        while True:
-            label, entry = next(iter(self._order.items()))
-            if not entry.used:
-                return entry
-            entry.used = False
-            self._order.move_to_end(label)
+    def empty(self, reason: str) -> Shelf:
+        """Forget every entry at once, for a reason that is counted; the shelf they are on."""
+        left, self.shelf = self.shelf, Shelf(self._dimension, self._builder)
+        if len(left):
+            self.evictions[reason] += len(left)
+        return left
 
     def oldest_expired(self, now: float) -> Entry | None:
         """The earliest written entry, if its time is up at `now`."""
-        while self._ages:
-            written_at, label = self._ages[0]
-            entry = self._order.get(label)
-            if entry is not None:
-                return entry if self.terms.expired(written_at, now) else None
-            heapq.heappop(self._ages)
-        return None
-
-    def entries(self) -> list[Entry]:
-        """All entries, in the order of eviction."""
-        return list(self._order.values())
+        entry = self.shelf.earliest()
+        if entry is None or not self.terms.expired(entry.written_at, now):
+            return None
+        return entry
 
     def stats(self) -> CategoryStats:
         """A copy of the counts."""
         return CategoryStats(
-            entries=len(self._order),
-            bytes=self.bytes,
+            entries=len(self.shelf),
+            bytes=self.shelf.bytes,
             guaranteed=self.guaranteed,
             writes=self.writes,
             exact_hits=self.exact_hits,

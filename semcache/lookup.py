@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 
 from .index import VectorIndex
-from .ledger import Entry, Ledger
+from .ledger import Ledger
 from .outcome import Hit, Miss, MissReason
+from .shelf import Entry
 from .vectors import Candidate, Matrix
 
 __all__ = ["answers"]
@@ -59,7 +60,7 @@ def _by_age(
     fresh: list[Found] = []
     stale: list[Found] = []
     for label, similarity in candidates:
-        entry = ledger[label]
+        entry = ledger.shelf[label]
         expired = ledger.terms.expired(entry.written_at, now)
         (stale if expired else fresh).append((entry, similarity))
     return fresh, stale

@@ -90,6 +90,8 @@ class Stats:
         entries: Entries held now.
         bytes: Their responses, fingerprints and vectors, in bytes.
         partitions: Partitions that hold an entry.
+        unfreed: Entries dropped with their category whose memory is not freed yet.
+        unfreed_bytes: Their responses, fingerprints and vectors, in bytes.
         unknown_category: Calls that named a category without terms.
         graphs_built: Graphs built for large partitions.
         graphs_failed: Builds that failed; their partitions stay on the flat tier, exact but slower.
@@ -99,6 +101,8 @@ class Stats:
     entries: int
     bytes: int
     partitions: int
+    unfreed: int
+    unfreed_bytes: int
     unknown_category: int
     graphs_built: int
     graphs_failed: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from .ledger import Entry, Ledger
+from .ledger import Ledger
+from .shelf import Entry
 
 __all__ = ["Room"]
 
@@ -52,13 +53,13 @@ class Room:
                 (ledger for ledger in ledgers if len(ledger)),
                 key=lambda other: (_entries_over(other, writer), other is writer),
             )
-            yield ledger, ledger.victim(), "capacity"
+            yield ledger, ledger.shelf.victim(), "capacity"
         while sum(ledger.bytes for ledger in ledgers) + size > self.max_bytes:
             ledger = max(
                 (ledger for ledger in ledgers if len(ledger)),
                 key=lambda other: (_bytes_over(other, writer, size), other is writer),
             )
-            yield ledger, ledger.victim(), "bytes"
+            yield ledger, ledger.shelf.victim(), "bytes"
 
 
 def _entries_over(ledger: Ledger, writer: Ledger) -> int:
