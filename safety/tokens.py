@@ -22,6 +22,7 @@ Greek. Where that matters, bind the model's own tokenizer with `load_counter`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -47,12 +48,27 @@ _ASCII_TOKEN = (
     rf"|[\x00-\x08\x0e-\x1b!-/:-@\[-`{{-\x7f]{{1,{SIGNS_PER_TOKEN}}}+"
     r"|\s\s+|[^\S ]"
 )
-_TOKEN_IN_ASCII = re.compile(_ASCII_TOKEN)
 _TOKEN = re.compile(
     f"{_ASCII_TOKEN}|[{_IDEOGRAPHS}]|[{_SYMBOLS}]"
     f"|[^\x00-\x7f\\s{_IDEOGRAPHS}{_SYMBOLS}]{{1,{OTHERS_PER_TOKEN}}}"
 )
 _SYMBOL = re.compile(f"[{_SYMBOLS}]")
+
+
+def _marked(kinds: Mapping[bytes, str]) -> bytes:
+    """A table for `bytes.translate`: a mark for each ASCII sign that a pattern matches, else ``.``."""
+    table = bytearray(b"." * 256)
+    for mark, pattern in kinds.items():
+        for code in range(128):
+            if re.fullmatch(pattern, chr(code)):
+                table[code] = mark[0]
+    return bytes(table)
+
+
+_LETTERS = _marked({b"a": "[A-Za-z]"})
+_DIGITS = _marked({b"a": "[0-9]"})
+_SIGNS = _marked({b"a": r"[^A-Za-z0-9\s]"})
+_SPACES = _marked({b" ": " ", b"n": r"[^\S ]"})
 
 
 class TokenCounter(Protocol):
@@ -77,8 +93,30 @@ def estimate_tokens(text: str) -> int:
         Zero or more. Time is linear in the text.
     """
     if text.isascii():
-        return len(_TOKEN_IN_ASCII.findall(text))
+        return _estimate_ascii(text.encode())
     return len(_TOKEN.findall(text)) + (TOKENS_PER_SYMBOL - 1) * len(_SYMBOL.findall(text))
+
+
+def _estimate_ascii(text: bytes) -> int:
+    """The estimate of ASCII text, several times faster than matching token for token."""
+    # A byte of no kind, so that every run has something before it.
+    text = b"\xff" + text
+    tokens = _in_runs(text.translate(_LETTERS), LETTERS_PER_TOKEN)
+    tokens += _in_runs(text.translate(_DIGITS), DIGITS_PER_TOKEN)
+    tokens += _in_runs(text.translate(_SIGNS), SIGNS_PER_TOKEN)
+    spaces = text.translate(_SPACES)
+    if b"n" in spaces or b"  " in spaces:
+        # The beginnings of all runs of white space but the lone space's.
+        tokens += spaces.count(b".n") + spaces.count(b".  ") + spaces.count(b". n")
+    return tokens
+
+
+def _in_runs(marked: bytes, size: int) -> int:
+    """The sum over the runs of ``a`` of their lengths over a size, rounded up."""
+    if b"a" not in marked:
+        return 0
+    # A run that is longer by `size - 1` holds as many whole pieces as it held begun ones.
+    return marked.replace(b".a", b"." + b"a" * size).count(b"a" * size)
 
 
 @dataclass(frozen=True, slots=True)
