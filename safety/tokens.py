@@ -56,7 +56,7 @@ _SYMBOL = re.compile(f"[{_SYMBOLS}]")
 
 
 def _marked(kinds: Mapping[bytes, str]) -> bytes:
-    """A table for `bytes.translate`: a mark for each ASCII sign that a pattern matches, else ``.``."""
+    """A table for `bytes.translate`: a mark for each ASCII sign of a kind, ``.`` for the others."""
     table = bytearray(b"." * 256)
     for mark, pattern in kinds.items():
         for code in range(128):
