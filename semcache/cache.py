@@ -299,10 +299,13 @@ class SemanticCache:
         guaranteed = guaranteed_entries(terms, self._room.capacity)
         for name in self._ledgers.keys() - guaranteed.keys():
             self._leave(self._ledgers.pop(name))
+        held, self._ledgers = self._ledgers, {}
         for term in terms:
-            ledger = self._ledgers.get(term.name)
+            # In the order of the terms, which settles whose entry goes among equals.
+            ledger = held.get(term.name)
             if ledger is None:
-                ledger = self._ledgers[term.name] = Ledger(term, self._dimension, self._builder)
+                ledger = Ledger(term, self._dimension, self._builder)
+            self._ledgers[term.name] = ledger
             ledger.terms = term
             ledger.guaranteed = guaranteed[term.name]
             ledger.guaranteed_bytes = self._room.guaranteed_bytes(ledger.guaranteed)

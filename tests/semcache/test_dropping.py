@@ -153,6 +153,28 @@ def test_the_same_answers_can_be_written_again_at_once():
     assert cache.invalidate(entry=again) == 1
 
 
+def test_the_counts_of_a_category_outlive_its_entries_and_other_terms():
+    cache = filled(50)
+    cache.invalidate(category="chat")
+    cache.reconfigure([TERMS[1], CHANGES["stricter"]])
+    stats = cache.stats().categories["chat"]
+    assert (stats.entries, stats.writes, stats.evictions) == (0, 50, {"invalidated": 50})
+
+
+def test_whose_entry_goes_among_equals_is_a_matter_of_terms_not_of_history():
+    def losers(cache):
+        for number in range(2):
+            cache.put(CODE, b"%d" % number, None, b"", 1000.0)
+            cache.put(KEY, b"%d" % number, None, b"", 1000.0)
+        cache.put(Partition("", "more", b""), b"new", None, b"", 1000.0)
+        return {name: stats.entries for name, stats in cache.stats().categories.items()}
+
+    terms = [Terms(name, 0.9, 60.0, quota=1) for name in ("code", "chat", "more")]
+    swapped = make(*TERMS, capacity=4)
+    swapped.reconfigure(terms)
+    assert losers(swapped) == losers(make(*terms, capacity=4))
+
+
 def test_a_category_that_comes_back_begins_anew():
     clock = Clock()
     cache = filled(50, clock=clock)
