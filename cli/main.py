@@ -28,6 +28,7 @@ COMMANDS = {
     "run": "decide requests from Kafka",
     "deploy": "have running workers decide by another policy",
     "status": "show which policy each worker decides by",
+    "keys": "make a key pair that signs policies",
     "top": "watch workers at work",
     "replay": "decide recorded requests again",
     "dlq": "look at dead letters, and bring them back",

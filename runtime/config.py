@@ -20,6 +20,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from routec.runtime.keys import MOST_KEYS, PRIVATE, KeyTextError, read_public
+
 PREFIX = "ROUTEC_"
 """What the names of environment variables begin with."""
 
@@ -107,6 +109,13 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a shadow would have decided otherwise."""
 
 
+class Policies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose policies count."""
+
+    keys: Annotated[tuple[str, ...], Meta(max_length=MOST_KEYS)] = ()
+    """Public keys: with any, a worker decides by signed policies only."""
+
+
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker works."""
 
@@ -188,6 +197,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
+    policies: Policies = Policies()
     runtime: Runtime = Runtime()
     classifiers: dict[str, Classifier] = {}
     embedder: Embedder = Embedder()
@@ -216,6 +226,7 @@ class ConfigError(Exception):
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "kafka": Kafka,
     "topics": Topics,
+    "policies": Policies,
     "runtime": Runtime,
     "embedder": Embedder,
     "cache": Cache,
@@ -366,12 +377,36 @@ def _convert(value: Any, hint: Any, key: str, base: Path, *, strict: bool) -> An
         value = _seconds(value, key, strict=strict)
     elif isinstance(value, bool) and not _accepts(hint, bool):
         raise ConfigError("invalid-value", f"`{key}` cannot be a boolean", _expected(hint), key)
+    elif isinstance(value, str) and not strict and _accepts_many(hint):
+        value = _items(value, key)
     try:
         return msgspec.convert(value, hint, strict=strict)
     except msgspec.ValidationError as error:
         reason = str(error)
         reason = reason[:1].lower() + reason[1:]
         raise ConfigError("invalid-value", f"`{key}`: {reason}", _expected(hint), key) from error
+
+
+def _accepts_many(hint: Any) -> bool:
+    return getattr(getattr(hint, "__origin__", hint), "__origin__", None) is tuple
+
+
+def _items(text: str, key: str) -> list[str]:
+    """The items of a list in the environment, separated by commas; ``[]`` for none.
+
+    An empty text is refused: a secret store that fails to answer must not turn a check off.
+    """
+    if text.strip() == "[]":
+        return []
+    items = [part.strip() for part in text.split(",")]
+    if not all(items):
+        raise ConfigError(
+            "invalid-value",
+            f"`{key}` has an empty item",
+            "separate items by commas; write `[]` for none, or unset it",
+            key,
+        )
+    return items
 
 
 def _seconds(value: Any, key: str, *, strict: bool) -> float:
@@ -449,7 +484,20 @@ def _check_security(kafka: Kafka) -> None:
         )
 
 
+def _check_keys(keys: tuple[str, ...]) -> None:
+    for at, text in enumerate(keys):
+        key = f"policies.keys[{at}]"
+        try:
+            read_public(text)
+        except KeyTextError as error:
+            code = "secret-in-file" if text.startswith(PRIVATE) else "invalid-value"
+            raise ConfigError(code, f"`{key}`: {error.message}", error.help, key) from error
+        if text in keys[:at]:
+            raise ConfigError("invalid-value", f"`{key}` is there twice", "leave one out", key)
+
+
 def _check_together(config: Config) -> None:
+    _check_keys(config.policies.keys)
     kafka = config.kafka
     if kafka.heartbeat_interval >= kafka.session_timeout:
         raise ConfigError(

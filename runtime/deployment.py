@@ -24,6 +24,7 @@ from routec.runtime.observe import (
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.follower import PolicyFollower
 from routec.runtime.policies.live import LivePolicy
+from routec.runtime.policies.signature import open_admission
 from routec.runtime.records import Decider
 from routec.runtime.service import Memory, PolicyService, open_service
 from routec.runtime.stream import Observed, StreamError, Worker
@@ -94,7 +95,14 @@ class Deployment:
             return open_service(program, config, observer=observer, hash=hash, memory=memory)
 
         own = service.program
-        return Activation(own, service.policy_hash, self.live, open_here, self.records)
+        return Activation(
+            own,
+            service.policy_hash,
+            self.live,
+            open_here,
+            self.records,
+            admission=open_admission(config.policies.keys),
+        )
 
     @property
     def url(self) -> str | None:

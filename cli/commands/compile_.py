@@ -1,6 +1,7 @@
 """Plan a policy and write its program: what a worker loads, as canonical JSON with a content hash.
 
-The same policy and profile give the same bytes everywhere.
+The same policy and profile give the same bytes everywhere. With ROUTEC_SIGNING_KEY in the
+environment, a private key of `routec keys new`, a signature is written beside the file (FILE.sig).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from routec.cli.programs import Compiled, compile_file
 from routec.cli.reading import add_stdin_filename, read_profile
 from routec.cli.render.plan import document, full
 from routec.cli.render.styled import Line, line, write
+from routec.cli.signatures import SUFFIX, signer_of
 
 EXAMPLES = """\
   routec compile policies/helpdesk.route
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
             "the program and its plan cannot both go to standard output",
             "name a file with `-o`, or leave out `--explain-plan`",
         )
+    signer = signer_of(os.environ)
     profile = None if options.profile is None else read_profile(options.profile)
     compiled = compile_file(options.policy, stdin_name=options.stdin_filename, profile=profile)
     data = dump(compiled.program)
@@ -68,12 +71,14 @@ def run(options: argparse.Namespace) -> int:
         return exits.FINE
     file = options.output or f"{compiled.program.name}.program.json"
     _replace(Path(file), data)
+    if signer is not None:
+        _replace(Path(file + SUFFIX), signer.sign_file(data) + b"\n")
     counts = _counts(compiled)
     planned = compiled.planned if options.explain_plan else None
     if options.format == "json":
         from routec.cli.render.json import write_json
 
-        write_json(
+        told = (
             document(planned, compiled.hash, file)
             if planned is not None
             else {
@@ -84,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
                 "counts": counts,
             }
         )
+        signed = {} if signer is None else {"signature": file + SUFFIX, "signed_with": signer.key}
+        write_json({**told, **signed})
     else:
         listed = ", ".join(f"{count} {what}" for what, count in counts.items())
         lines: list[Line] = [
@@ -92,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
             *(() if planned is None else (line(), *full(planned))),
             ((f"wrote {file} ({len(data):,} bytes)", "good"),),
         ]
+        if signer is not None:
+            lines.append(((f"signed with {signer.key}: {file}{SUFFIX}", "good"),))
         write(lines)
     return exits.FINE
 

@@ -8,6 +8,9 @@ stays, and `routec status` says why.
 or rolled back. --shadow has it decide nothing: what it would have decided otherwise goes to the
 topic `routec.differences`. --rollback withdraws either; without one it goes back to the program
 before, and without that to the one each worker was started with.
+
+With ROUTEC_SIGNING_KEY in the environment, a private key of `routec keys new`, what is written is
+signed. Workers with `policies.keys` refuse all else.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
 from typing import TYPE_CHECKING
 
 from routec.cli import exits
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from routec.compiler.program import Program
     from routec.runtime.config import Config
     from routec.runtime.policies.registry import Change
+    from routec.runtime.policies.signature import Signer
 
 EXAMPLES = """\
   routec deploy policies/helpdesk.route --bootstrap localhost:9092
@@ -110,30 +115,34 @@ def run(options: argparse.Namespace) -> int:
             "there is no control topic to write to", "set `topics.policies` in routec.toml"
         )
 
+    from routec.cli.signatures import signer_of
     from routec.cli.worker import with_bootstrap
     from routec.runtime.policies.registry import DeployError
     from routec.runtime.stream import StreamError
 
+    signer = signer_of(os.environ)
     if options.bootstrap is not None:
         config = with_bootstrap(config, options.bootstrap)
     try:
-        change = asyncio.run(_change(options, config, program))
+        change = asyncio.run(_change(options, config, program, signer))
     except (DeployError, StreamError) as error:
         raise CommandError(error.message, error.help) from error
     _tell(options, change)
     return exits.FINE
 
 
-async def _change(options: argparse.Namespace, config: Config, program: Program | None) -> Change:
+async def _change(
+    options: argparse.Namespace, config: Config, program: Program | None, signer: Signer | None
+) -> Change:
     from routec.runtime.policies import registry
 
     if program is None:
         if options.promote is not None:
-            return await registry.promote(config, options.promote)
-        return await registry.roll_back(config, options.rollback)
+            return await registry.promote(config, options.promote, signer)
+        return await registry.roll_back(config, options.rollback, signer)
     if options.canary is not None or options.shadow:
-        return await registry.try_candidate(config, program, options.canary)
-    return await registry.deploy(config, program)
+        return await registry.try_candidate(config, program, options.canary, signer)
+    return await registry.deploy(config, program, signer)
 
 
 def _tell(options: argparse.Namespace, change: Change) -> None:

@@ -3,20 +3,30 @@
 Reads the requests topic in a consumer group and writes decisions and dead letters. More machines,
 or more --workers, are more members of the group. SIGTERM or Ctrl-C finishes what is in flight;
 a second one stops at once.
+
+POLICY is a policy, or a program that `routec compile` wrote. Where `policies.keys` is set it must
+be a program with its signature beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from routec.cli.arguments import whole_number
 from routec.cli.errors import CommandError
-from routec.cli.programs import compile_file
+from routec.cli.programs import compile_file, read_config
+from routec.cli.signatures import is_program, read_program
+
+if TYPE_CHECKING:
+    from routec.compiler.program import Program
+    from routec.runtime.config import Config
 
 EXAMPLES = """\
   routec run policies/helpdesk.route --bootstrap localhost:9092
   routec run policies/helpdesk.route --config /etc/routec/routec.toml --workers 4
   routec run policies/helpdesk.route --embedded
+  routec run build/helpdesk.program.json --config /etc/routec/routec.toml
 """
 
 _MOST_WORKERS = 256
@@ -24,7 +34,7 @@ _MOST_WORKERS = 256
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec run``."""
-    parser.add_argument("policy", metavar="POLICY", help="a policy")
+    parser.add_argument("policy", metavar="POLICY", help="a policy, or its program")
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -55,15 +65,30 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
         )
-    compiled = compile_file(options.policy, config=options.config)
+    program, config = _read(options)
 
     from routec.cli.worker import run_worker, with_bootstrap
 
-    config = compiled.config
     if options.bootstrap is not None:
         config = with_bootstrap(config, options.bootstrap)
     if options.workers == 1:
-        return run_worker(compiled.program, config, embedded=options.embedded)
+        return run_worker(program, config, embedded=options.embedded)
     from routec.cli.fleet import run_fleet
 
-    return run_fleet(compiled.program, config, options.workers)
+    return run_fleet(program, config, options.workers)
+
+
+def _read(options: argparse.Namespace) -> tuple[Program, Config]:
+    """What to decide by, and where."""
+    file = options.policy
+    if is_program(file):
+        config = read_config(file, options.config)
+        return read_program(file, config.policies.keys), config
+    compiled = compile_file(file, config=options.config)
+    if compiled.config.policies.keys:
+        raise CommandError(
+            f"`policies.keys` is set, and `{file}` is a source, which nobody has signed",
+            "write a signed program with `ROUTEC_SIGNING_KEY` set: "
+            f"`routec compile {file} -o {compiled.program.name}.program.json`; then run that",
+        )
+    return compiled.program, compiled.config

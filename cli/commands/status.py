@@ -141,7 +141,8 @@ def _program(one: ProgramStatus, now: float) -> str:
         "what it was started with" if one.offset is None else f"record {one.partition}/{one.offset}"
     )
     share = "" if not one.share else f"  {one.share:.4g} of the requests"
-    return f"{one.hash}{share}  for {age(now - one.since)}, from {source}"
+    signed = "" if one.signed_by is None else f", signed with {one.signed_by}"
+    return f"{one.hash}{share}  for {age(now - one.since)}, from {source}{signed}"
 
 
 def age(seconds: float) -> str:

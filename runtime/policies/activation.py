@@ -15,6 +15,7 @@ from routec.runtime.engine.open import ServiceError
 from routec.runtime.policies.canary import Canary
 from routec.runtime.policies.instruction import Instruction, Refusal, Role, read_instruction
 from routec.runtime.policies.live import InForce, LivePolicy
+from routec.runtime.policies.signature import Admission
 from routec.runtime.records import Record
 from routec.runtime.service import Memory, PolicyService, cached_alike
 from routec.semcache.errors import CacheError
@@ -56,6 +57,7 @@ class Standing:
         partition: of its record in the control topic; ``None`` for what the worker started with.
         offset: its offset there.
         share: of a canary, 0 of a shadow; ``None`` for the policy in force.
+        signed_by: id of the key that signed the record, where signatures are asked for.
     """
 
     hash: str
@@ -63,6 +65,7 @@ class Standing:
     partition: int | None = None
     offset: int | None = None
     share: float | None = None
+    signed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Activation:
         open: opens programs.
         observer: is told what happens.
         changed: called after each change of the attributes.
+        admission: knows whose records count; without it all do.
 
     Attributes:
         active: what is in force.
@@ -117,6 +121,7 @@ class Activation:
         open: Open,
         observer: Observer | None = None,
         changed: Callable[[], None] = lambda: None,
+        admission: Admission | None = None,
     ) -> None:
         self._own = own
         self._own_hash = own_hash
@@ -124,6 +129,7 @@ class Activation:
         self._open = open
         self._observer = observer
         self.changed = changed
+        self._admission = admission
         self.active = Standing(own_hash, time.time())
         self.candidate: Standing | None = None
         self._trial: Instruction | None = None
@@ -158,7 +164,7 @@ class Activation:
         """
         wanted: dict[Role, list[Instruction]] = {"active": [], "candidate": []}
         for record in records:
-            found = read_instruction(record, self.policy)
+            found = read_instruction(record, self.policy, self._admission)
             if isinstance(found, Refusal):
                 self._refuse(found)
             elif found is not None:
@@ -208,7 +214,12 @@ class Activation:
             self.candidate = None
             return
         self.candidate = Standing(
-            wanted.hash, time.time(), wanted.partition, wanted.offset, wanted.share
+            wanted.hash,
+            time.time(),
+            wanted.partition,
+            wanted.offset,
+            wanted.share,
+            wanted.signed_by,
         )
         log.info(
             "a candidate is tried",
@@ -233,11 +244,21 @@ class Activation:
             if trial is not None:
                 self._stand(trial, new)
         tombstone = wanted.program is None
-        place = (None, None) if tombstone else (wanted.partition, wanted.offset)
-        self.active = Standing(hash, time.time(), *place)
+        self.active = Standing(
+            hash,
+            time.time(),
+            None if tombstone else wanted.partition,
+            None if tombstone else wanted.offset,
+            signed_by=None if tombstone else wanted.signed_by,
+        )
         log.info(
             "a policy is in force",
-            extra={"policy": self.policy, "hash": hash, "offset": wanted.offset},
+            extra={
+                "policy": self.policy,
+                "hash": hash,
+                "offset": wanted.offset,
+                "signed_by": wanted.signed_by,
+            },
         )
         if self._observer is not None:
             self._observer.activated(self.policy, hash)

@@ -2,7 +2,8 @@
 
 Keys: ``NAME`` is the policy in force; ``NAME/candidate`` one that is tried beside it;
 ``NAME/previous`` the one that was in force before, which no worker reads. Values are programs as
-``routec compile`` writes them; a tombstone takes the record back.
+``routec compile`` writes them; a tombstone takes the record back. Where keys are configured, each
+of them must be signed, a tombstone, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routec.compiler.program import Program, ProgramError, digest, load
+from routec.runtime.policies.signature import Admission, SignatureError, Signed
 from routec.runtime.records import Record
 
 CANDIDATE = "/candidate"
@@ -38,6 +40,7 @@ class Instruction:
         offset: its offset there.
         time_ms: the record's own time, milliseconds since the epoch.
         share: of a canary, above 0 to 1; 0 for others, so for a shadow.
+        signed_by: id of the key that signed it; ``None`` where signatures are not asked for.
     """
 
     role: Role
@@ -47,6 +50,7 @@ class Instruction:
     offset: int
     time_ms: int
     share: float = 0.0
+    signed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +74,19 @@ class Refusal:
     hash: str | None = None
 
 
-def read_instruction(record: Record, policy: str) -> Instruction | Refusal | None:
-    """Read a record of the control topic.
+def read_instruction(
+    record: Record, policy: str, admission: Admission | None = None
+) -> Instruction | Refusal | None:
+    """Read a record of the control topic; of one that must be signed only what is.
 
     Args:
         record: the record.
         policy: name of the policy whose records are wanted.
+        admission: knows whose records count; without it all do.
 
     Returns:
-        What it asks for, or why it cannot be followed; ``None`` if it is about something else.
+        What it asks for, or why it cannot be followed; ``None`` if it is about something else, or
+        says once more what was followed last.
     """
     role: Role
     if record.key == policy.encode():
@@ -88,8 +96,17 @@ def read_instruction(record: Record, policy: str) -> Instruction | Refusal | Non
     else:
         return None
     place = (record.partition, record.offset)
+    signed: Signed | None = None
+    if admission is not None:
+        try:
+            signed = admission.admit(record)
+        except SignatureError as error:
+            return Refusal(role, error.code, error.message, *place)
+        if signed is None:
+            return None
+    signed_by = None if signed is None else signed.key
     if record.value is None:
-        return Instruction(role, None, "", *place, record.timestamp_ms)
+        return Instruction(role, None, "", *place, record.timestamp_ms, 0.0, signed_by)
     share = 0.0
     if role == "candidate":
         try:
@@ -107,7 +124,7 @@ def read_instruction(record: Record, policy: str) -> Instruction | Refusal | Non
     if program.name != policy:
         reason = f"the record of `{policy}` holds a program of `{program.name[:100]}`"
         return Refusal(role, "wrong-name", reason, *place, hash)
-    return Instruction(role, program, hash, *place, record.timestamp_ms, share)
+    return Instruction(role, program, hash, *place, record.timestamp_ms, share, signed_by)
 
 
 def _share(record: Record) -> float:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
-from aiokafka.partitioner import DefaultPartitioner
-
 from routec.compiler.program import Program, ProgramError, digest, dump, load
 from routec.runtime.config import Config
+from routec.runtime.policies.held import Held, read_held, signed
 from routec.runtime.policies.instruction import CANDIDATE, MODE, PREVIOUS, SHARE
+from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import WorkerStatus, decode_status
+from routec.runtime.policies.topic import Write, read_compacted, write_records
 from routec.runtime.records import Headers, Record
-from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
-from routec.runtime.stream.errors import StreamError
-from routec.runtime.stream.take import as_record
 
 
 class DeployError(Exception):
@@ -55,24 +49,32 @@ class Change:
     before: str | None
 
 
-async def deploy(config: Config, program: Program) -> Change:
+async def deploy(config: Config, program: Program, signer: Signer | None = None) -> Change:
     """Have the workers of a policy decide by a program; the one before is remembered.
 
+    Args:
+        config: where.
+        program: the program.
+        signer: signs what is written.
+
     Raises:
+        DeployError: its workers would refuse what is written, for want of a signature.
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
     name, hash = program.name, digest(program)
-    held = await _held(config, name)
-    before = held.get(name)
-    writes: list[tuple[str, bytes | None, Headers]] = []
+    held = await _held(config, name, signer)
+    before = held.records.get(name)
+    writes: list[Write] = []
     if before is not None and before.value != dump(program):
         writes.append((name + PREVIOUS, before.value, ()))
     writes.append((name, dump(program), ()))
-    await _write(config, name, writes)
+    await _write(config, name, writes, signer, held)
     return Change(name, "deployed", hash, _hash(before))
 
 
-async def try_candidate(config: Config, program: Program, share: float | None) -> Change:
+async def try_candidate(
+    config: Config, program: Program, share: float | None, signer: Signer | None = None
+) -> Change:
     """Try a program beside the one in force, in place of any other candidate.
 
     Args:
@@ -80,28 +82,36 @@ async def try_candidate(config: Config, program: Program, share: float | None) -
         program: the program.
         share: of the requests that it decides, above 0 to 1; ``None`` for a shadow, whose
             decisions are only compared.
+        signer: signs what is written.
 
     Raises:
+        DeployError: its workers would refuse what is written, for want of a signature.
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
     name = program.name
-    held = await _held(config, name)
+    held = await _held(config, name, signer)
     headers: Headers = ((MODE, b"shadow"),)
     if share is not None:
         headers = ((MODE, b"canary"), (SHARE, repr(share).encode()))
-    await _write(config, name, [(name + CANDIDATE, dump(program), headers)])
-    return Change(name, "tried", digest(program), _hash(held.get(name)))
+    await _write(config, name, [(name + CANDIDATE, dump(program), headers)], signer, held)
+    return Change(name, "tried", digest(program), _hash(held.records.get(name)))
 
 
-async def promote(config: Config, name: str) -> Change:
+async def promote(config: Config, name: str, signer: Signer | None = None) -> Change:
     """Have a policy's candidate decide all requests.
 
+    Args:
+        config: where.
+        name: name of the policy.
+        signer: signs what is written.
+
     Raises:
-        DeployError: there is no candidate, or it is no program.
+        DeployError: there is no candidate, it is no program, or a signature is missing or wrong.
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
-    held = await _held(config, name)
-    candidate, before = held.get(name + CANDIDATE), held.get(name)
+    held = await _held(config, name, signer)
+    candidate, before = held.records.get(name + CANDIDATE), held.records.get(name)
+    _refuse(held, name + CANDIDATE, "the candidate", "promoted")
     if candidate is None or candidate.value is None:
         raise DeployError(
             "no-candidate",
@@ -116,40 +126,48 @@ async def promote(config: Config, name: str) -> Change:
             f"the candidate of `{name}` cannot be put in force: {error}",
             f"deploy it again, or withdraw it: `routec deploy --rollback {name}`",
         ) from error
-    writes: list[tuple[str, bytes | None, Headers]] = []
+    writes: list[Write] = []
     if before is not None and before.value != candidate.value:
         writes.append((name + PREVIOUS, before.value, ()))
     # The candidate is taken back after it is in force, in one batch: nobody decides by less.
     writes += [(name, candidate.value, ()), (name + CANDIDATE, None, ())]
-    await _write(config, name, writes)
+    await _write(config, name, writes, signer, held)
     return Change(name, "promoted", digest(program), _hash(before))
 
 
-async def roll_back(config: Config, name: str) -> Change:
+async def roll_back(config: Config, name: str, signer: Signer | None = None) -> Change:
     """Withdraw a policy's candidate; without one, go back to the program before.
 
     Without a program before, each worker goes back to the one it was started with.
 
+    Args:
+        config: where.
+        name: name of the policy.
+        signer: signs what is written.
+
     Raises:
-        DeployError: there is nothing to go back from.
+        DeployError: there is nothing to go back from, or a signature is missing or wrong.
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
-    held = await _held(config, name)
-    active, previous = held.get(name), held.get(name + PREVIOUS)
-    candidate = held.get(name + CANDIDATE)
+    held = await _held(config, name, signer)
+    active, previous = held.records.get(name), held.records.get(name + PREVIOUS)
+    candidate = held.records.get(name + CANDIDATE)
     if candidate is not None:
-        await _write(config, name, [(name + CANDIDATE, None, ())])
+        await _write(config, name, [(name + CANDIDATE, None, ())], signer, held)
         return Change(name, "withdrawn", _hash(active), _hash(candidate))
     if active is None:
+        _refuse(held, name, "what is deployed", "rolled back")
         raise DeployError(
             "nothing-deployed",
             f"no program of `{name}` is deployed",
             "its workers decide by what they were started with; `routec status` shows it",
         )
+    _refuse(held, name + PREVIOUS, "the program before", "restored")
     if previous is None:
-        await _write(config, name, [(name, None, ())])
+        await _write(config, name, [(name, None, ())], signer, held)
         return Change(name, "reset", None, _hash(active))
-    await _write(config, name, [(name, previous.value, ()), (name + PREVIOUS, None, ())])
+    writes: list[Write] = [(name, previous.value, ()), (name + PREVIOUS, None, ())]
+    await _write(config, name, writes, signer, held)
     return Change(name, "restored", _hash(previous), _hash(active))
 
 
@@ -166,62 +184,6 @@ async def read_statuses(config: Config) -> list[WorkerStatus]:
     )
 
 
-async def read_compacted(config: Config, topic: str) -> dict[bytes, Record]:
-    """The newest record of each key that a topic holds now; keys with a tombstone are left out.
-
-    Raises:
-        StreamError: the cluster cannot be reached, or the topic is missing or cannot be read.
-    """
-    consumer = await connect(lambda: make_consumer(config, group=False), config)
-    held: dict[bytes, Record] = {}
-    try:
-        async with asyncio.timeout(config.kafka.connect_timeout):
-            cluster = await consumer._client.fetch_all_metadata()
-            partitions = _partitions(topic, cluster.partitions_for_topic(topic))
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            while any([await consumer.position(one) < ends[one] for one in partitions]):
-                for some in (await consumer.getmany(timeout_ms=200)).values():
-                    for consumed in some:
-                        record = as_record(consumed)
-                        if record.key is None:
-                            continue
-                        held.pop(record.key, None)
-                        if record.value is not None:
-                            held[record.key] = record
-    except TopicAuthorizationFailedError as error:
-        raise StreamError(
-            "read-forbidden", f"Kafka forbids reading `{topic}`", "grant READ on it to this client"
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise StreamError(
-            "unreadable-topic",
-            f"`{topic}` cannot be read to its end: {error or 'it takes too long'}",
-            "see the log of the brokers",
-        ) from error
-    finally:
-        await close(consumer)
-    return held
-
-
-def _partitions(topic: str, numbers: set[int] | None) -> list[TopicPartition]:
-    if not numbers:
-        raise StreamError(
-            "missing-topic",
-            f"the topic `{topic}` does not exist",
-            "create it with `cleanup.policy=compact`, or name another in `[topics]`",
-        )
-    return [TopicPartition(topic, number) for number in sorted(numbers)]
-
-
-async def _held(config: Config, name: str) -> dict[str, Record]:
-    """What the control topic holds of a policy, by key."""
-    keys = {key.encode(): key for key in (name, name + CANDIDATE, name + PREVIOUS)}
-    held = await read_compacted(config, config.topics.policies)
-    return {keys[key]: record for key, record in held.items() if key in keys}
-
-
 def _hash(record: Record | None) -> str | None:
     if record is None or record.value is None:
         return None
@@ -231,58 +193,36 @@ def _hash(record: Record | None) -> str | None:
         return None
 
 
-async def _write(
-    config: Config, name: str, records: Sequence[tuple[str, bytes | None, Headers]]
-) -> None:
-    """Write records of one policy to one partition, as one batch."""
-    topic = config.topics.policies
-    producer = await connect(lambda: make_producer(config), config)
-    try:
-        async with asyncio.timeout(config.kafka.request_timeout):
-            cluster = await producer.client.fetch_all_metadata()
-            numbers = [
-                one.partition for one in _partitions(topic, cluster.partitions_for_topic(topic))
-            ]
-            # Where any producer would put the policy's name: its records keep their order.
-            number = DefaultPartitioner()(name.encode(), numbers, numbers)
-            await _send(producer, topic, number, records)
-    except TopicAuthorizationFailedError as error:
-        raise StreamError(
-            "write-forbidden",
-            f"Kafka forbids writing to `{topic}`",
-            "grant WRITE on it to this client",
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise StreamError(
-            "unwritable-topic",
-            f"nothing could be written to `{topic}`, or it is not known whether it was: "
-            f"{error or 'it takes too long'}",
-            "see `routec status`, then try again; a program of some size needs a larger "
-            "`max.message.bytes` of the topic",
-        ) from error
-    finally:
-        await close(producer)
-
-
-async def _send(
-    producer: AIOKafkaProducer,
-    topic: str,
-    partition: int,
-    records: Sequence[tuple[str, bytes | None, Headers]],
-) -> None:
-    now = int(time.time() * 1000)
-    batch = producer.create_batch()
-    together = all(
-        batch.append(key=key.encode(), value=value, timestamp=now, headers=list(headers))
-        is not None
-        for key, value, headers in records
-    )
-    if together:
-        batch.close()
-        await (await producer.send_batch(batch, topic, partition=partition))
-        return
-    # Too large for one batch: one after the other, in order.
-    for key, value, headers in records:
-        await producer.send_and_wait(
-            topic, value, key=key.encode(), partition=partition, headers=list(headers)
+async def _held(config: Config, name: str, signer: Signer | None) -> Held:
+    keys = config.policies.keys
+    if keys and signer is None:
+        raise DeployError(
+            "unsigned-policy",
+            "`policies.keys` is set, so workers take signed policies only, "
+            "and there is no key to sign with",
+            "set `ROUTEC_SIGNING_KEY` to the private key of one of them",
         )
+    if keys and signer is not None and signer.public not in keys:
+        raise DeployError(
+            "unknown-key",
+            f"workers would refuse what is signed with `ROUTEC_SIGNING_KEY` (`{signer.key}`): "
+            "its public key is not in `policies.keys`",
+            f"sign with another key, or add `{signer.public}` to `policies.keys` of every worker",
+        )
+    return await read_held(config, name, signer)
+
+
+def _refuse(held: Held, key: str, what: str, done: str) -> None:
+    """Refuse to sign what somebody else may have written."""
+    if key in held.refused:
+        raise DeployError(
+            "unsigned-policy",
+            f"{what} cannot be {done}: {held.refused[key]}",
+            "deploy the policy that you want instead",
+        )
+
+
+async def _write(
+    config: Config, name: str, writes: Sequence[Write], signer: Signer | None, held: Held
+) -> None:
+    await write_records(config, name, signed(config, writes, signer, held))

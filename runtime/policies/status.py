@@ -28,6 +28,7 @@ class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         offset: its offset there.
         share: of the requests that a canary decides, 0 for a shadow; without one for the policy in
             force.
+        signed_by: id of the key that signed the record, where the worker asks for signatures.
     """
 
     hash: str
@@ -35,6 +36,7 @@ class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     partition: int | None = None
     offset: int | None = None
     share: float | None = None
+    signed_by: str | None = None
 
 
 class FailureStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,7 +153,7 @@ class Reporter:
 
 
 def _program(one: Standing) -> ProgramStatus:
-    return ProgramStatus(one.hash, one.since, one.partition, one.offset, one.share)
+    return ProgramStatus(one.hash, one.since, one.partition, one.offset, one.share, one.signed_by)
 
 
 def encode_status(status: WorkerStatus) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from routec.compiler.program import digest, load
 from routec.runtime.config import Config, Kafka
 from routec.runtime.embedded import embedded_broker
-from routec.runtime.policies.registry import read_compacted
+from routec.runtime.policies.topic import read_compacted
 from routec.runtime.records import Record
 
 from .support import LIGHT, Result, Run
