@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +14,11 @@ from aiokafka import AIOKafkaProducer
 from traffic import committed, read_all, running, until
 
 from routec.compiler.program import Program, digest, dump
-from routec.runtime.config import Config, Observability
+from routec.runtime.config import Config, Observability, Policies, Secret
 from routec.runtime.deployment import Deployment, open_deployment
+from routec.runtime.keys import write_private
 from routec.runtime.policies import registry
+from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import decode_status
 from tests.runtime.doubles import program
 
@@ -163,6 +166,73 @@ async def test_a_partition_that_moves_is_never_decided_by_an_older_policy(ready:
         names = runs(hashes)
         assert names == sorted(names)
     assert set(await committed(ready)) == set(found)
+
+
+async def test_with_keys_only_signed_policies_decide(ready: Config) -> None:
+    """Whoever may write to the control topic without a key changes nothing, however they try."""
+    ours = Signer(Secret(write_private(bytes(32))))
+    theirs = Signer(Secret(write_private(bytes(31) + b"\1")))
+    config = msgspec.structs.replace(ready, policies=Policies((ours.public,)))
+    topic, rogue = config.topics.policies, dump(VERSIONS[3])
+    with opened(config) as deployment:
+        worker = deployment.worker()
+
+        def result(code: str) -> float | None:
+            return deployment.metrics.registry.get_sample_value(
+                "routec_policy_records_total", {"result": code}
+            )
+
+        async def goes_on() -> None:
+            before = worker.counts.decided
+            await until(lambda: worker.counts.decided > before + 200)
+
+        async with running(worker):
+            async with Asking(config) as asking:
+                await registry.deploy(config, VERSIONS[1], ours)
+                await until(lambda: deployment.live.policy_hash == HASHES[1])
+                (signed,) = await read_all(config, topic)
+                await goes_on()
+                await write_policy(config, rogue)
+                await write_policy(
+                    config, rogue, headers=theirs.sign_record(topic, b"live", rogue, (), 2**62)
+                )
+                await write_policy(config, rogue, headers=signed.headers)
+                await write_policy(config, None)
+                await write_policy(config, rogue, headers=[("routec.signature", b"\xff\x00")])
+                await goes_on()
+                assert deployment.live.policy_hash == HASHES[1]
+                await registry.deploy(config, VERSIONS[2], ours)
+                await until(lambda: deployment.live.policy_hash == HASHES[2])
+                await goes_on()
+                # What was in force once, exactly as it was written then.
+                await write_policy(config, signed.value, headers=signed.headers)
+                await until(lambda: result("replayed-policy") == 1)
+                await goes_on()
+                assert deployment.live.policy_hash == HASHES[2]
+            refusals = {
+                "unsigned-policy": 2,
+                "unknown-key": 1,
+                "wrong-signature": 1,
+                "malformed-signature": 1,
+                "replayed-policy": 1,
+            }
+            assert {code: result(code) for code in refusals} == refusals
+            (status,) = await registry.read_statuses(config)
+            assert (status.active.hash, status.active.signed_by) == (HASHES[2], ours.key)
+            assert sorted(one.code for one in status.failures) == sorted(
+                Counter(refusals).elements()
+            )
+            await until(lambda: worker.counts.decided >= asking.sent)
+            # One that starts now sees all of this at once.
+            with opened(config) as other:
+                async with running(other.worker()):
+                    await until(lambda: other.live.policy_hash == HASHES[2])
+            back = await registry.roll_back(config, "live", ours)
+            assert (back.did, back.hash) == ("restored", HASHES[1])
+            await until(lambda: deployment.live.policy_hash == HASHES[1])
+    found = await decisions(config)
+    assert {partition: len(one) for partition, one in found.items()} == await committed(config)
+    assert all(runs(one) in ([0, 1, 2], [1, 2]) for one in found.values())
 
 
 async def test_without_the_topic_the_policy_stays(config: Config) -> None:
