@@ -12,75 +12,66 @@ from typing import Any, get_args
 import msgspec
 
 from routec.runtime.config import Config
+from routec.runtime.dlq.register import register_topic
 from routec.runtime.events.body import ROLES
 from routec.runtime.events.decision import CacheStatus, Failure, Outcome, Reject, Selection, Span
 from routec.runtime.events.decode import CODES, MAX_ID, REQUEST_ID_HEADER, Limits
+from routec.runtime.observe import asyncapi_policies
+from routec.runtime.observe.json_schema import (
+    DIGITS,
+    HASH,
+    REFERENCE,
+    SCALAR,
+    TEXT,
+    TEXTS,
+    TIME,
+    WHOLE,
+    Schema,
+    map_of,
+    named,
+    object_of,
+    or_null,
+)
 from routec.runtime.stream.letters import ERROR_HEADERS
 
-_Schema = dict[str, Any]
-
-_TEXT: _Schema = {"type": "string"}
-_WHOLE: _Schema = {"type": "integer", "minimum": 0}
-_SCALAR: _Schema = {"type": ["boolean", "number", "string"]}
-_TEXTS: _Schema = {"type": "array", "items": _TEXT}
-_TIME: _Schema = {"type": "string", "format": "date-time"}
-_DIGITS: _Schema = {"type": "string", "pattern": "^[0-9]+$"}
-_ID: _Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
-_FORMS = {"partition": _DIGITS, "offset": _DIGITS, "time": _TIME}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_FORMS = {"partition": DIGITS, "offset": DIGITS, "time": TIME}
 _OF_THE_STREAM = ("unreadable-batch", "decision-too-large", "decision-refused", "internal-error")
 
 
-def _schema(name: str) -> _Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _or_null(schema: _Schema) -> _Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _object(properties: dict[str, _Schema], optional: tuple[str, ...] = ()) -> _Schema:
-    """An object whose members are all there but the optional ones; later versions may add some."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "required": required, "properties": properties}
-
-
-def _map(schema: _Schema) -> _Schema:
-    return {"type": "object", "additionalProperties": schema}
-
-
-def _decision() -> _Schema:
-    properties: dict[str, _Schema] = {
+def _decision() -> Schema:
+    properties: dict[str, Schema] = {
         "decision_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "request_id": _ID,
-        "time": _TIME,
-        "policy": _object({"name": _TEXT, "hash": {"type": "string", "pattern": "^sha256:"}}),
+        "time": TIME,
+        "policy": object_of({"name": TEXT, "hash": HASH}),
         "outcome": {"enum": list(get_args(Outcome))},
-        "route": _or_null(_TEXT),
-        "model": _or_null(_TEXT),
-        "target": _or_null(_schema("Target")),
-        "fallbacks": _TEXTS,
-        "parameters": _map({"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}),
-        "redacted": {"type": "array", "items": _schema("Span")},
-        "reject": _or_null(_schema("Reject")),
-        "tags": _TEXTS,
-        "headers": _map(_TEXT),
-        "category": _or_null(_TEXT),
-        "cache": _schema("CacheAnswer"),
-        "selection": _or_null(_schema("Selection")),
-        "signals": _map({"anyOf": [_SCALAR, _TEXTS]}),
-        "margins": _map({"type": "number"}),
-        "skipped": _TEXTS,
-        "failures": {"type": "array", "items": _schema("Failure")},
-        "path": {"type": "array", "items": _WHOLE},
-        "timing_us": _map(_WHOLE),
-        "shadow": _object({"model": _TEXT, "target": _schema("Target")}),
+        "route": or_null(TEXT),
+        "model": or_null(TEXT),
+        "target": or_null(named("Target")),
+        "fallbacks": TEXTS,
+        "parameters": map_of({"anyOf": [SCALAR, {"type": "array", "items": SCALAR}]}),
+        "redacted": {"type": "array", "items": named("Span")},
+        "reject": or_null(named("Reject")),
+        "tags": TEXTS,
+        "headers": map_of(TEXT),
+        "category": or_null(TEXT),
+        "cache": named("CacheAnswer"),
+        "selection": or_null(named("Selection")),
+        "signals": map_of({"anyOf": [SCALAR, TEXTS]}),
+        "margins": map_of({"type": "number"}),
+        "skipped": TEXTS,
+        "failures": {"type": "array", "items": named("Failure")},
+        "path": {"type": "array", "items": WHOLE},
+        "timing_us": map_of(WHOLE),
+        "shadow": object_of({"model": TEXT, "target": named("Target")}),
     }
     by_outcome = [
         {
             "properties": {
                 "outcome": {"const": "route"},
-                "route": _TEXT,
-                "model": _TEXT,
+                "route": TEXT,
+                "model": TEXT,
                 "reject": {"type": "null"},
             }
         },
@@ -98,21 +89,21 @@ def _decision() -> _Schema:
                 "outcome": {"const": "reject"},
                 "route": {"type": "null"},
                 "model": {"type": "null"},
-                "reject": _schema("Reject"),
+                "reject": named("Reject"),
             }
         },
     ]
-    return {**_object(properties, ("shadow",)), "oneOf": by_outcome}
+    return {**object_of(properties, ("shadow",)), "oneOf": by_outcome}
 
 
-def _request() -> dict[str, _Schema]:
-    body = _object(
+def _request() -> dict[str, Schema]:
+    body = object_of(
         {
             "messages": {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": Limits().messages,
-                "items": _schema("ChatMessage"),
+                "items": named("ChatMessage"),
             }
         }
     )
@@ -123,19 +114,19 @@ def _request() -> dict[str, _Schema]:
             "role": {"enum": sorted(ROLES)},
             "content": {
                 "anyOf": [
-                    _TEXT,
-                    {"type": "array", "items": _object({"type": _TEXT})},
+                    TEXT,
+                    {"type": "array", "items": object_of({"type": TEXT})},
                     {"type": "null"},
                 ]
             },
         },
     }
-    event = _object(
+    event = object_of(
         {
-            "request_id": _or_null(_ID),
-            "time": _or_null(_TIME),
-            "attributes": _or_null({"type": "object"}),
-            "body": _schema("ChatCompletions"),
+            "request_id": or_null(_ID),
+            "time": or_null(TIME),
+            "attributes": or_null({"type": "object"}),
+            "body": named("ChatCompletions"),
         },
         optional=("request_id", "time", "attributes"),
     )
@@ -143,7 +134,7 @@ def _request() -> dict[str, _Schema]:
         "Request": {
             "description": "What the policy declares is in `attributes`; or the body alone, with "
             "the attributes in its `metadata`.",
-            "anyOf": [_schema("RequestEvent"), _schema("ChatCompletions")],
+            "anyOf": [named("RequestEvent"), named("ChatCompletions")],
         },
         "RequestEvent": event,
         "ChatCompletions": {
@@ -154,48 +145,49 @@ def _request() -> dict[str, _Schema]:
     }
 
 
-def _schemas() -> dict[str, _Schema]:
+def _schemas() -> dict[str, Schema]:
     cache = {
         "status": {"enum": list(get_args(CacheStatus))},
-        "similarity": _or_null({"type": "number", "minimum": -1, "maximum": 1}),
-        "entry": _or_null(_TEXT),
-        "response": _or_null({"type": "object"}),
+        "similarity": or_null({"type": "number", "minimum": -1, "maximum": 1}),
+        "entry": or_null(TEXT),
+        "response": or_null({"type": "object"}),
         "tier": {"enum": ["exact", "semantic"]},
-        "reason": _TEXT,
+        "reason": TEXT,
         "examples": {
             "type": "array",
-            "items": _object(
-                {"entry": _TEXT, "similarity": {"type": "number"}, "response": {"type": "object"}}
+            "items": object_of(
+                {"entry": TEXT, "similarity": {"type": "number"}, "response": {"type": "object"}}
             ),
         },
     }
-    target = {"provider": _or_null(_TEXT), "name": _or_null(_TEXT), "endpoint": _TEXT}
+    target = {"provider": or_null(TEXT), "name": or_null(TEXT), "endpoint": TEXT}
     response = {
         "request_id": _ID,
-        "decision_id": _TEXT,
-        "model": _TEXT,
-        "body": _or_null({"type": "object"}),
-        "usage": _object({"prompt_tokens": _WHOLE, "completion_tokens": _WHOLE}),
+        "decision_id": TEXT,
+        "model": TEXT,
+        "body": or_null({"type": "object"}),
+        "usage": object_of({"prompt_tokens": WHOLE, "completion_tokens": WHOLE}),
         "latency_ms": {"type": "number", "minimum": 0},
         "ok": {"type": "boolean"},
     }
     _, of_types = msgspec.json.schema_components(
-        [Span, Reject, Selection, Failure], ref_template="#/components/schemas/{name}"
+        [Span, Reject, Selection, Failure], ref_template=REFERENCE
     )
     return {
         **_request(),
         "Decision": _decision(),
-        "CacheAnswer": _object(cache, ("tier", "reason", "examples")),
-        "Target": _object(target, ("endpoint",)),
-        "Response": _object(response, ("request_id", "body", "usage", "latency_ms")),
+        "CacheAnswer": object_of(cache, ("tier", "reason", "examples")),
+        "Target": object_of(target, ("endpoint",)),
+        "Response": object_of(response, ("request_id", "body", "usage", "latency_ms")),
         **of_types,
+        **asyncapi_policies.schemas(),
     }
 
 
 def _messages() -> dict[str, Any]:
-    trace = {"traceparent": {"description": "W3C Trace Context; continued.", **_TEXT}}
-    why: dict[str, _Schema] = {
-        name: dict(_FORMS.get(name.rpartition(".")[2], _TEXT)) for name in ERROR_HEADERS
+    trace = {"traceparent": {"description": "W3C Trace Context; continued.", **TEXT}}
+    why: dict[str, Schema] = {
+        name: dict(_FORMS.get(name.rpartition(".")[2], TEXT)) for name in ERROR_HEADERS
     }
     why["routec.error.code"]["examples"] = [*CODES, *_OF_THE_STREAM]
     return {
@@ -209,7 +201,7 @@ def _messages() -> dict[str, Any]:
                     **trace,
                 },
             },
-            "payload": _schema("Request"),
+            "payload": named("Request"),
             "bindings": _KEY,
             "examples": [
                 {
@@ -231,7 +223,7 @@ def _messages() -> dict[str, Any]:
             "summary": "What to do with a request; its key and headers are the request's",
             "contentType": "application/json",
             "headers": {"type": "object", "properties": trace},
-            "payload": _schema("Decision"),
+            "payload": named("Decision"),
             "bindings": _KEY,
         },
         "deadLetter": {
@@ -243,7 +235,7 @@ def _messages() -> dict[str, Any]:
         "response": {
             "summary": "What a model answered; fills the cache",
             "contentType": "application/json",
-            "payload": _schema("Response"),
+            "payload": named("Response"),
             "examples": [
                 {
                     "payload": {
@@ -260,22 +252,29 @@ def _messages() -> dict[str, Any]:
                 }
             ],
         },
+        **asyncapi_policies.messages(),
     }
 
 
 _KEY = {"kafka": {"key": {"description": "The caller's; order per key holds.", "type": "string"}}}
 _CHANNELS = {
-    "requests": ("requests", "request", "receive", "Decide requests"),
-    "decisions": ("decisions", "decision", "send", "Publish decisions; read committed records"),
-    "deadLetters": ("dlq", "deadLetter", "send", "Put aside what cannot be decided"),
-    "responses": ("responses", "response", "receive", "Learn from the models' answers"),
+    "requests": ("request", "receive", "Decide requests"),
+    "decisions": ("decision", "send", "Publish decisions; read committed records"),
+    "deadLetters": ("deadLetter", "send", "Put aside what cannot be decided"),
+    "responses": ("response", "receive", "Learn from the models' answers"),
+    "policies": ("policy", "receive", "Put policies in force; `routec deploy` writes them"),
+    "status": ("status", "send", "Tell which policy a worker decides by"),
+    "differences": ("difference", "send", "Tell what a shadow would have decided otherwise"),
+    "replays": ("replay", "send", "Remember which dead letters `routec dlq replay` brought back"),
 }
-"""By channel the configured topic, the message, what routec does, and why."""
+"""By channel the message, what routec does, and why."""
 
 
 def asyncapi() -> dict[str, Any]:
     """The document, with the topics of the default configuration."""
-    topics = Config().topics
+    config = Config()
+    topics = msgspec.structs.asdict(config.topics)
+    addresses = topics | {"deadLetters": config.topics.dlq, "replays": register_topic(config)}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -288,10 +287,10 @@ def asyncapi() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             channel: {
-                "address": getattr(topics, topic),
+                "address": addresses[channel],
                 "messages": {message: {"$ref": f"#/components/messages/{message}"}},
             }
-            for channel, (topic, message, _, _) in _CHANNELS.items()
+            for channel, (message, _, _) in _CHANNELS.items()
         },
         "operations": {
             f"{action}{channel[0].upper()}{channel[1:]}": {
@@ -300,7 +299,7 @@ def asyncapi() -> dict[str, Any]:
                 "channel": {"$ref": f"#/channels/{channel}"},
                 "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
             }
-            for channel, (_, message, action, why) in _CHANNELS.items()
+            for channel, (message, action, why) in _CHANNELS.items()
         },
         "components": {"messages": _messages(), "schemas": _schemas()},
     }
