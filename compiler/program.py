@@ -16,6 +16,9 @@ import msgspec
 
 SCHEMA = 2
 
+STRUCTURE = frozenset({"turns", "has_tools", "has_image", "hour", "weekday"})
+"""Kinds of signals that are read off a request as it is, so that they are known from the start."""
+
 Constant = bool | int | float | str
 Op = Literal[
     "const", "truth", "lt", "le", "gt", "ge", "eq", "is", "has", "empty", "not", "and", "or"
@@ -453,6 +456,16 @@ def _check_indices(program: Program) -> None:
         bad |= bool(route.weights) and len(route.weights) != len(route.candidates)
     if bad or not _plan_is_sound(program):
         raise ProgramError("invalid-program", "the program refers to something it does not hold")
+
+
+def structural(program: Program) -> tuple[int, ...]:
+    """Indices of the signals that are known from the start because something reads them."""
+    read = {variable.name for variable in program.variables if variable.source == "signal"}
+    return tuple(
+        at
+        for at, signal in enumerate(program.signals)
+        if signal.kind in STRUCTURE and signal.name in read
+    )
 
 
 def _plan_is_sound(program: Program) -> bool:

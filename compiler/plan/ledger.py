@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from routec.compiler.plan.costs import Costs
 from routec.compiler.plan.kleene import Conditions
 from routec.compiler.plan.profile import Profile
-from routec.compiler.program import Category, Program, Signal
+from routec.compiler.program import Category, Program, Signal, structural
 
 SCANNED = frozenset({"keyword", "regex"})
 """Kinds that one scan of a text computes."""
@@ -101,6 +101,8 @@ class Ledger:
         # Requests by the share of them that the cache has not answered.
         self._left: dict[float, int] = {1.0: conditions.full}
         self.asked: dict[tuple[int, str], int] = {}
+        for at in structural(program):
+            self.compute(at, conditions.full)
 
     def compute(self, signal: int, rows: int, asker: str = "") -> None:
         """Compute a signal of those requests of which it is not known yet."""

@@ -191,6 +191,7 @@ class Engine:
 
     async def _settle(self, runs: Sequence[Run]) -> None:
         """Bring requests to their decisions, the cheapest stage that some wait for first."""
+        self._signals.read_off(runs)
         known = Vectors(self._services.embedder)
         waiting: list[tuple[Run, int, int]] = []
         moving = runs

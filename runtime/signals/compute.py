@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from routec.compiler.program import Program, Signal
+from routec.compiler.program import Program, Signal, structural
 from routec.runtime.events.decision import Failure, Span
 from routec.runtime.signals import scan, vectors
 from routec.runtime.signals.observer import SILENT, Observer
@@ -49,11 +49,28 @@ class Signals:
         self._observer = observer
         self._scan = scan.TextScan(program)
         self._similarities = Similarities(program, services.embedder)
+        self._structure = tuple(
+            (at, read)
+            for at in structural(program)
+            if (read := reader(program.signals[at])) is not None
+        )
         self._local: dict[int, Callable[[Work], object]] = {}
         for at, signal in enumerate(program.signals):
             compute = self._local_function(at, signal)
             if compute is not None:
                 self._local[at] = compute
+
+    def read_off(self, works: Sequence[Work]) -> None:
+        """Give requests the signals that are read off them as they are, where not fixed."""
+        for at, read in self._structure:
+            begin = perf_counter()
+            count = 0
+            for work in works:
+                if work.values[at] is UNKNOWN:
+                    work.learn(at, read(work.request))
+                    count += 1
+            name = self._signals[at].name
+            self._observer.signal(name, "computed", count, perf_counter() - begin)
 
     async def compute(
         self, needs: Sequence[Need], known: Vectors, also: Sequence[str] = ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from routec.compiler.plan.costs import STAGES, Costs
 from routec.compiler.plan.ledger import Expected, Hits
 from routec.compiler.plan.profile import Answer
-from routec.compiler.program import Node, Program, Signal
+from routec.compiler.program import Node, Program, Signal, structural
 
 Values = Mapping[str, object]
 
@@ -58,6 +58,8 @@ class Plainly:
         self.spent = Spent()
         self.category: int | None = None
         self.asked = False
+        for at in structural(program):
+            self.compute(at)
 
     # --- computing ------------------------------------------------------------------
 

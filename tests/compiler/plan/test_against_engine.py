@@ -18,7 +18,7 @@ from routec.compiler.plan.ledger import Hits, call_of
 from routec.compiler.plan.profile import Answer
 from routec.compiler.plan.rows import OTHER, Rows, rows_of
 from routec.compiler.plan.simulate import Simulation
-from routec.compiler.program import Program
+from routec.compiler.program import Program, structural
 from routec.runtime.engine import Engine
 from routec.runtime.events import Message, Request
 from routec.runtime.signals.values import Scores
@@ -37,17 +37,26 @@ class Given:
         self._program, self._rows = program, rows
         self.computed: Counter[str] = Counter()
 
+    def read_off(self, works: Sequence[Any]) -> None:
+        for work in works:
+            for at in structural(self._program):
+                self._learn(work, at)
+
+    def _learn(self, work: Any, at: int) -> None:
+        name = self._program.signals[at].name
+        value = self._rows.columns[name][int(work.request.id)]
+        if isinstance(value, Answer):
+            value = Scores(value.label or OTHER, value.scores)  # type: ignore[assignment]
+        work.learn(at, value)
+        self.computed[name] += 1
+
     async def compute(self, needs: Sequence[tuple[Any, int]], known: Any, also: Any = ()) -> None:
         for work, at in needs:
             call = call_of(self._program.signals[at])
             for other, signal in enumerate(self._program.signals):
                 same = signal.stage != "derived" and call_of(signal) == call
                 if same and work.values[other] is UNKNOWN:
-                    value = self._rows.columns[signal.name][int(work.request.id)]
-                    if isinstance(value, Answer):
-                        value = Scores(value.label or OTHER, value.scores)  # type: ignore[assignment]
-                    work.learn(other, value)
-                    self.computed[signal.name] += 1
+                    self._learn(work, other)
 
     def find_spans(self, work: Any, at: int) -> tuple[()]:
         return ()
