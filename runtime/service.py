@@ -20,8 +20,10 @@ from routec.runtime.events.decode import Decoder, Limits
 from routec.runtime.events.encode import Encoder, decision_id
 from routec.runtime.events.request import Request
 from routec.runtime.records import Dead, Outcome, Record
+from routec.runtime.signals.load import Load
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
+from routec.safety.embed.base import Embedder
 from routec.semcache.cache import SemanticCache
 from routec.semcache.terms import Terms
 
@@ -62,7 +64,8 @@ class Memory:
     Attributes:
         clock: the event clock that the cache uses.
         cache: the cache; ``None`` where the policy has no categories.
-        embedder: digest of the embedder whose vectors are in the cache; ``None`` without one.
+        embedder: whose vectors are in the cache; ``None`` without one.
+        load: how busy embedder and classifiers are.
         categories: those whose terms are in force in the cache.
         models: those that the latencies are of.
         pending: cache misses that wait for their responses, by decision.
@@ -71,7 +74,8 @@ class Memory:
 
     clock: EventClock
     cache: SemanticCache | None = None
-    embedder: str | None = None
+    embedder: Embedder | None = None
+    load: Load = field(default_factory=Load)
     categories: tuple[Category, ...] = ()
     models: tuple[Model, ...] = ()
     pending: OrderedDict[str, Ticket] = field(default_factory=OrderedDict)
@@ -275,6 +279,9 @@ def open_service(
     """
     clock = EventClock() if memory is None else memory.clock
     services = open_services(program, config, clock)
+    if memory is not None and _digest(services.embedder) == _digest(memory.embedder):
+        # The same model: what it remembers, and how busy it is, go on.
+        services = replace(services, embedder=memory.embedder, load=memory.load)
     if memory is not None and _inherits(services, memory):
         assert services.cache is not None
         services.cache.close()
@@ -284,7 +291,8 @@ def open_service(
         memory = Memory(
             clock,
             services.cache,
-            _digest(services),
+            services.embedder,
+            services.load,
             program.categories,
             program.models if memory is None else memory.models,
             latencies=known,
@@ -309,12 +317,12 @@ def _inherits(services: Services, memory: Memory) -> bool:
     return (
         services.cache is not None
         and memory.cache is not None
-        and _digest(services) == memory.embedder
+        and _digest(services.embedder) == _digest(memory.embedder)
     )
 
 
-def _digest(services: Services) -> str | None:
-    return None if services.embedder is None else services.embedder.digest
+def _digest(embedder: Embedder | None) -> str | None:
+    return None if embedder is None else embedder.digest
 
 
 def _kept_under(category: Category) -> tuple[Terms, str | None]:

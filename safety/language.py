@@ -7,7 +7,9 @@ that come with the package). It is loaded on the first text: about a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+from routec.safety.shared import Shared
 
 UNDETERMINED = "und"
 """The answer for a text that is too short, or too little like any language."""
@@ -40,23 +42,39 @@ MAX_CHARACTERS = 2_000
 _SHORTER = {"kik": "ki"}
 
 
+class _Model:
+    """The model, for others to refer to: its own class does not let them know when it is freed."""
+
+    __slots__ = ("__weakref__", "identifier")
+
+    def __init__(self, file: str) -> None:
+        from py3langid.langid import LanguageIdentifier
+
+        self.identifier: Any = LanguageIdentifier.from_model_file(file, norm_probs=True)
+
+
+_MODELS: Final[Shared[str, _Model]] = Shared()
+
+
 class Languages:
-    """The language identifier.
+    """The language identifier; its model is loaded once for all, and freed with the last.
 
     Safe to share between threads once the model is loaded (`load`).
     """
 
-    __slots__ = ("_identifier",)
+    __slots__ = ("_identifier", "_model")
 
     def __init__(self) -> None:
         self._identifier: Any = None
+        self._model: _Model | None = None
 
     def load(self) -> None:
         """Load the model now instead of on the first text."""
         if self._identifier is None:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+            from py3langid.langid import MODEL_FILE
 
-            self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+            self._model = _MODELS.get(MODEL_FILE, lambda: _Model(MODEL_FILE))
+            self._identifier = self._model.identifier
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """Return the language of each text and how sure that is.

@@ -29,6 +29,7 @@ from routec.safety.classify.base import Scores, Vectors, softmax
 from routec.safety.classify.data import Labelled, label_names, read_labelled
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.embed.base import Embedder
+from routec.safety.shared import Shared
 from routec.safety.similarity import cosine
 
 _LEAST_EXAMPLES: Final = 2
@@ -111,15 +112,22 @@ class Exemplars:
         return np.concatenate(rows)
 
 
+_LOADED: Final[Shared[tuple[str, str], Exemplars]] = Shared()
+
+
 def load_exemplars(
     name: str, path: Path, embedder: Embedder, labels: Sequence[str] | None = None
 ) -> Exemplars:
     """A classifier from a file of labelled texts, see :func:`read_labelled`.
 
+    While it is in use, the same texts and the same embedder give the same object.
+
     Raises:
         ClassifierError: as :func:`read_labelled` and :func:`fit_exemplars`.
     """
-    return fit_exemplars(name, read_labelled(path), embedder, labels)
+    rows = read_labelled(path)
+    key = name, _revision(rows, label_names(rows, labels), embedder.digest)
+    return _LOADED.get(key, lambda: fit_exemplars(name, rows, embedder, labels))
 
 
 def fit_exemplars(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from routec.safety.classify.base import Scores, Vectors, sigmoid, softmax
 from routec.safety.classify.errors import ClassifierError
+from routec.safety.shared import Shared
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -86,10 +87,13 @@ class Linear:
         return softmax(logits) if self.exclusive else sigmoid(logits)
 
 
+_LOADED: Final[Shared[tuple[str, bytes], Linear]] = Shared()
+
+
 def load_linear(
     name: str, path: Path, embedder: str, labels: Sequence[str] | None = None
 ) -> Linear:
-    """A classifier from the file that :func:`save_head` wrote.
+    """A classifier from the file that :func:`save_head` wrote; one object while it is the same.
 
     Args:
         name: the name it is bound under.
@@ -108,22 +112,22 @@ def load_linear(
         raise ClassifierError(
             "unreadable", f"cannot read `{path}`: {reason}", "check the path"
         ) from None
-    head = _parse(data)
-    if head.embedder != embedder:
+    classifier = _LOADED.get((name, sha256(data).digest()), lambda: Linear(name, _parse(data)))
+    if classifier.embedder != embedder:
         raise ClassifierError(
             "other-embedder",
             f"the classifier in `{path}` was trained on vectors of another embedder "
-            f"(`{head.embedder}`, in use is `{embedder}`)",
+            f"(`{classifier.embedder}`, in use is `{embedder}`)",
             "train it again: `python -m routec.safety.classify fit`",
         )
-    if labels is not None and set(labels) != set(head.labels):
-        odd = sorted(set(labels) ^ set(head.labels))[0]
+    if labels is not None and set(labels) != set(classifier.labels):
+        odd = sorted(set(labels) ^ set(classifier.labels))[0]
         raise ClassifierError(
             "other-labels",
             f"the classifier in `{path}` and its declaration differ in the label `{odd}`",
-            f"the file has {', '.join(f'`{label}`' for label in head.labels)}",
+            f"the file has {', '.join(f'`{label}`' for label in classifier.labels)}",
         )
-    return Linear(name, head)
+    return classifier
 
 
 def save_head(head: Head, path: Path) -> None:

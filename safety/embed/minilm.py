@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from routec.safety.embed.turns import Turns
 from routec.safety.models.errors import ModelError
 from routec.safety.models.minilm import DIMENSION, MAX_TOKENS, TOKENIZER_FILE
 from routec.safety.models.store import Installed, read_file
+from routec.safety.shared import Shared
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,6 +40,20 @@ class EmbedCounts:
     known: int
 
 
+class _Model:
+    """A model that is loaded, and the turns that those who use it take."""
+
+    __slots__ = ("__weakref__", "session", "tokenizer", "turns")
+
+    def __init__(self, model: bytes, tokenizer: bytes, threads: int) -> None:
+        self.session = _session(model, threads)
+        self.tokenizer = _tokenizer(tokenizer)
+        self.turns = Turns()
+
+
+_MODELS: Final[Shared[tuple[Path, str, Path, str, int], _Model]] = Shared()
+
+
 class MiniLM:
     """The embedder that needs no network and no GPU.
 
@@ -52,6 +68,9 @@ class MiniLM:
     Instances may be shared between threads. Calls take turns after every group, so that a short
     one does not wait for all of a long one. ``embed`` does not release the event loop: call it
     from a worker thread.
+
+    Instances of the same files and ``threads`` share the loaded model (90 MB in fp32), which is
+    freed with the last of them; each keeps vectors of its own.
 
     Args:
         installed: where the files are.
@@ -78,13 +97,14 @@ class MiniLM:
             raise ValueError("threads must be at least 1 and remember at least 0")
         path = installed.int8_path if quantised else installed.path
         self.digest: Final = installed.int8_digest if quantised else installed.digest
-        self._session = _session(read_file(path, installed.checksums[path.name]), threads)
-        self._tokenizer = _tokenizer(
-            read_file(installed.tokenizer_path, installed.checksums[TOKENIZER_FILE])
+        tokenizer = installed.tokenizer_path
+        sums = installed.checksums[path.name], installed.checksums[TOKENIZER_FILE]
+        self._model = _MODELS.get(
+            (path, sums[0], tokenizer, sums[1], threads),
+            lambda: _Model(read_file(path, sums[0]), read_file(tokenizer, sums[1]), threads),
         )
         self._remember = remember
         self._recent: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
-        self._turns = Turns()
         self._memory = threading.Lock()
         self._embedded = 0
         self._known = 0
@@ -130,15 +150,15 @@ class MiniLM:
 
     def _computed(self, texts: Mapping[bytes, str]) -> dict[bytes, NDArray[np.float32]]:
         rows = {}
-        encoded = self._tokenizer.encode_batch_fast(list(texts.values()))
+        encoded = self._model.tokenizer.encode_batch_fast(list(texts.values()))
         tokens = {key: entry.ids for key, entry in zip(texts, encoded, strict=True)}
         for group in _groups(tokens):
             ids = np.array([tokens[key] for key in group], np.int64)
             if ids.shape[1] <= _EMPTY_TOKENS:
                 rows.update(dict.fromkeys(group, np.zeros(DIMENSION, np.float32)))
                 continue
-            with self._turns:
-                hidden: Any = self._session.run(["hidden"], {"input_ids": ids})[0]
+            with self._model.turns:
+                hidden: Any = self._model.session.run(["hidden"], {"input_ids": ids})[0]
             for key, states in zip(group, hidden, strict=True):
                 rows[key] = _pooled(states)
         return rows
