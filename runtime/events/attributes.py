@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routec.compiler.program import Field
@@ -12,7 +12,9 @@ from routec.runtime.events.request import FieldValue
 from routec.runtime.records import Dead
 
 _TOP = frozenset({"request_id", "time", "attributes", "body"})
-_INVALID = object()
+
+Convert = Callable[[Any], FieldValue | None]
+"""From a member's value to the field's; ``None`` for a value outside its type."""
 
 
 class AttributeReader:
@@ -24,29 +26,30 @@ class AttributeReader:
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = tuple(
-            (field, _path(field), frozenset(field.members), _default(field)) for field in fields
+            (field.name, _path(field), _converter(field), _default(field), field)
+            for field in fields
         )
+        self._plain = all(path is None for _, path, *_ in self._fields)
 
-    def read(self, event: Mapping[str, Any]) -> dict[str, FieldValue] | Dead:
+    def read(
+        self, event: Mapping[str, Any], request_id: str, attributes: Mapping[str, Any]
+    ) -> dict[str, FieldValue] | Dead:
         """The value of every field, or why the event is invalid.
 
         Args:
-            event: a request event, decoded; ``attributes`` must be a mapping.
+            event: a request event, decoded.
+            request_id: its id, which it need not hold itself.
+            attributes: its attributes, likewise.
         """
-        attributes: Mapping[str, Any] = event["attributes"]
+        if not self._plain:
+            event = {**event, "request_id": request_id, "attributes": attributes}
         values: dict[str, FieldValue] = {}
-        for field, path, members, default in self._fields:
-            found = attributes.get(field.name) if path is None else _lookup(event, path)
-            if found is None:
-                if default is None:
-                    where = ".".join(path or ("attributes", field.name))
-                    return Dead("missing-attribute", f"`{where}` is missing: the policy needs it")
-                values[field.name] = default
-                continue
-            value = _convert(found, field.type, members)
-            if value is _INVALID:
-                return Dead("invalid-attribute", _complaint(field, found))
-            values[field.name] = value
+        for name, path, convert, default, field in self._fields:
+            found = attributes.get(name) if path is None else _lookup(event, path)
+            value = default if found is None else convert(found)
+            if value is None:
+                return _refusal(field, path, found)
+            values[name] = value
         return values
 
 
@@ -76,26 +79,43 @@ def _lookup(event: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _convert(value: Any, type: str, members: frozenset[str]) -> Any:
-    match type:
+def _converter(field: Field) -> Convert:
+    # JSON as it is decoded has no subclasses of its types.
+    members = frozenset(field.members)
+    match field.type:
         case "bool":
-            return value if isinstance(value, bool) else _INVALID
+            return lambda value: value if type(value) is bool else None
         case "int":
-            return value if isinstance(value, int) and not isinstance(value, bool) else _INVALID
+            return lambda value: value if type(value) is int else None
         case "float":
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return _INVALID
-            number = float(value) if abs(value) < 1e308 else math.inf
-            return number if math.isfinite(number) else _INVALID
+            return _float
         case "string":
-            return value if isinstance(value, str) else _INVALID
+            return lambda value: value if type(value) is str else None
         case "enum":
-            return value if isinstance(value, str) and value in members else _INVALID
+            return lambda value: value if type(value) is str and value in members else None
         case _:
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                return _INVALID
-            found = frozenset(value)
-            return found if not members or found <= members else _INVALID
+            return lambda value: _set(value, members)
+
+
+def _float(value: Any) -> float | None:
+    if type(value) is not int and type(value) is not float:
+        return None
+    number = float(value) if abs(value) < 1e308 else math.inf
+    return number if math.isfinite(number) else None
+
+
+def _set(value: Any, members: frozenset[str]) -> frozenset[str] | None:
+    if type(value) is not list or not all(type(item) is str for item in value):
+        return None
+    found = frozenset(value)
+    return found if not members or found <= members else None
+
+
+def _refusal(field: Field, path: tuple[str, ...] | None, value: object) -> Dead:
+    if value is None:
+        where = ".".join(path or ("attributes", field.name))
+        return Dead("missing-attribute", f"`{where}` is missing: the policy needs it")
+    return Dead("invalid-attribute", _complaint(field, value))
 
 
 def _complaint(field: Field, value: object) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from routec.runtime.events.request import Message
 from routec.runtime.records import Dead
@@ -16,8 +17,7 @@ _IMAGES = frozenset({"image_url", "image", "input_image"})
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(msgspec.Struct, frozen=True):
     """What the policy can know of a body.
 
     Attributes:

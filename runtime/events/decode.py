@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -39,7 +39,6 @@ MAX_ID = 1024
 """Longest request id, in code points."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 LATEST_MS = 253_370_764_800_000
 """First millisecond of the year 9999: later times are refused, as time zones overflow there."""
 
@@ -84,13 +83,15 @@ class Decoder:
         event = _parse(value, self._limits.depth)
         if isinstance(event, Dead):
             return event
-        headers = _cloud_event_headers(record.headers)
-        if isinstance(headers, Dead):
-            return headers
-        if is_structured(record.headers):
-            event = _unwrap(event, self._limits.depth)
-            if isinstance(event, Dead):
-                return event
+        headers: dict[str, str] | Dead | None = None
+        if record.headers:
+            headers = _cloud_event_headers(record.headers)
+            if isinstance(headers, Dead):
+                return headers
+            if is_structured(record.headers):
+                event = _unwrap(event, self._limits.depth)
+                if isinstance(event, Dead):
+                    return event
         fallback = f"{record.topic}-{record.partition}-{record.offset}"
         return self.read(event, fallback, record.timestamp_ms, headers)
 
@@ -129,8 +130,7 @@ class Decoder:
         chat = read_body(event.get("body"), self._limits.messages)
         if isinstance(chat, Dead):
             return chat
-        whole = {**event, "request_id": name, "attributes": attributes}
-        values = self._attributes.read(whole)
+        values = self._attributes.read(event, name, attributes)
         if isinstance(values, Dead):
             return values
         return Request(
@@ -251,7 +251,8 @@ def _time(stamp: object, fallback_ms: int) -> int | Dead:
             moment = datetime.fromisoformat(stamp)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
-            time = (moment - _EPOCH) // _MILLISECOND
+            since = moment - _EPOCH
+            time = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
         except (ValueError, OverflowError):
             time = -1
         if 0 <= time < LATEST_MS:

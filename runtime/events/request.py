@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from routec.safety.text import normalise
 
@@ -20,8 +21,7 @@ _ROLES: dict[str, frozenset[str] | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One chat message.
 
     Attributes:
