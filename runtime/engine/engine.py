@@ -13,10 +13,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter
 from time import perf_counter
 from typing import Any
+
+import msgspec
 
 from routec.compiler.program import Program, ProgramError, digest
 from routec.runtime.engine.ask import Questions, planned, unplanned
@@ -370,7 +371,7 @@ class Engine:
         vectors = [known.get(question.text or "") for question in questions]
         answers = self._desk.nearest(questions, vectors, self._services.load())
         for run, question, vector, answer in zip(runs, questions, vectors, answers, strict=True):
-            question.ticket = replace(question.ticket, vector=vector)
+            question.ticket = msgspec.structs.replace(question.ticket, vector=vector)
             self._answered(run, answer)
 
     # --- the outcome ------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -20,8 +19,7 @@ Value = bool | int | float | str | frozenset[str]
 Parameter = bool | int | float | str | tuple[bool | int | float | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """A stretch of a message to be masked.
 
     Attributes:
@@ -37,8 +35,7 @@ class Span:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True, gc=False):
     """Why a request is not served.
 
     Attributes:
@@ -52,8 +49,7 @@ class Reject:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(msgspec.Struct, frozen=True, gc=False):
     """A cached answer near enough to answer by example: entry id, cosine, response body as JSON."""
 
     entry: str
@@ -61,8 +57,7 @@ class Example:
     response: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CacheAnswer:
+class CacheAnswer(msgspec.Struct, frozen=True, gc=False):
     """What the cache said.
 
     Attributes:
@@ -84,8 +79,7 @@ class CacheAnswer:
     examples: tuple[Example, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True, gc=False):
     """Where in the cache a request's answer belongs.
 
     Attributes:
@@ -102,8 +96,7 @@ class Ticket:
 NOT_ASKED = CacheAnswer()
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, gc=False):
     """How the model was picked: algorithm, what it chose from, and the chosen one's probability."""
 
     by: str
@@ -111,8 +104,7 @@ class Selection:
     propensity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """A signal that took its failure value, and why (``timeout``, ``error``, ``invalid``…)."""
 
     signal: str
@@ -175,9 +167,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         Rounded to 12 decimal places, as scores are.
         """
         found: dict[str, float] = {}
+        signals = self.signals
         for name, thresholds in self.thresholds.items():
-            value = self.signals.get(name)
-            if isinstance(value, int | float):
+            value = signals.get(name)
+            if not isinstance(value, int | float):
+                continue
+            nearest = thresholds[0]
+            if len(thresholds) > 1:
                 nearest = min(thresholds, key=lambda threshold: abs(value - threshold))
-                found[name] = round(value - nearest, 12)
+            found[name] = round(value - nearest, 12)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -36,9 +37,14 @@ def decision_id(record: Record) -> str:
 
 def rfc3339(time_ms: int) -> str:
     """A time in UTC, such as ``2026-11-22T09:00:00Z``, with milliseconds where there are some."""
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    text = moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds")
-    return text.removesuffix("+00:00") + "Z"
+    seconds, rest = divmod(time_ms, 1000)
+    return f"{_second(seconds)}.{rest:03}Z" if rest else f"{_second(seconds)}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    # Requests come about in the order of time: the second is mostly one that was just seen.
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 class Encoder:
@@ -58,7 +64,9 @@ class Encoder:
     def encode(self, record: Record, request: Request, decision: Decision) -> Decided:
         """The decision event about a record, the same bytes each time but for its timings."""
         event = self.event(decision_id(record), request, decision)
-        headers = self._headers(record.headers, event["decision_id"], event["time"])
+        headers = record.headers
+        if headers:
+            headers = self._headers(headers, event["decision_id"], event["time"])
         return Decided(orjson.dumps(event), headers)
 
     def event(self, id: str, request: Request, decision: Decision) -> dict[str, Any]:
@@ -78,10 +86,7 @@ class Encoder:
             "target": None if decision.model is None else self._targets[decision.model],
             "fallbacks": decision.fallbacks,
             "parameters": decision.parameters,
-            "redacted": [
-                {"message": span.message, "start": span.start, "end": span.end, "kind": span.kind}
-                for span in decision.redacted
-            ],
+            "redacted": decision.redacted and _redacted(decision),
             "reject": reject
             and {"guard": reject.guard, "status": reject.status, "reason": reject.reason},
             "tags": decision.tags,
@@ -94,13 +99,10 @@ class Encoder:
                 "candidates": selection.candidates,
                 "propensity": selection.propensity,
             },
-            "signals": {name: _plain(value) for name, value in decision.signals.items()},
+            "signals": _signals(decision.signals),
             "margins": decision.margins,
             "skipped": decision.skipped,
-            "failures": [
-                {"signal": failure.signal, "reason": failure.reason}
-                for failure in decision.failures
-            ],
+            "failures": decision.failures and _failures(decision),
             "path": decision.path,
             "timing_us": decision.timing_us,
         }
@@ -158,5 +160,22 @@ def _cache(decision: Decision) -> dict[str, Any]:
     return event
 
 
-def _plain(value: Value) -> bool | int | float | str | list[str]:
-    return sorted(value) if isinstance(value, frozenset) else value
+def _redacted(decision: Decision) -> list[dict[str, Any]]:
+    return [
+        {"message": span.message, "start": span.start, "end": span.end, "kind": span.kind}
+        for span in decision.redacted
+    ]
+
+
+def _failures(decision: Decision) -> list[dict[str, str]]:
+    return [{"signal": one.signal, "reason": one.reason} for one in decision.failures]
+
+
+def _signals(values: Mapping[str, Value]) -> Mapping[str, Any]:
+    """The values as JSON has them: sets are sorted lists."""
+    if frozenset not in map(type, values.values()):
+        return values
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in values.items()
+    }
