@@ -1,0 +1,120 @@
+"""What decides in a worker under test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from routec.cli.programs import compile_file
+from routec.runtime.records import Decided, Decider, Outcome, Record
+from routec.runtime.service import PolicyService, open_service
+from streaming import traffic
+from streaming.answer import answer
+from streaming.tally import Tally
+
+_GREETING = "You will find it under Settings, then Members; ask an owner to approve it."
+
+
+class NullDecider:
+    """Decides with no policy at all."""
+
+    policy_hash = "sha256:null"
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        """One decision a record."""
+        return [
+            Decided(answer(record.value or b"", record.topic, record.partition, record.offset), ())
+            for record in records
+        ]
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        """Nothing to learn."""
+
+
+class Counted:
+    """A decider that tells when it is asked.
+
+    Args:
+        decider: decides.
+        tally: is told.
+        gated: whether nothing is decided before all partitions are open.
+    """
+
+    def __init__(self, decider: Decider, tally: Tally, gated: bool) -> None:
+        self._decider = decider
+        self._tally = tally
+        self._gated = gated
+
+    @property
+    def policy_hash(self) -> str:
+        """That of the decider."""
+        return self._decider.policy_hash
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        """As the decider decides."""
+        if self._gated:
+            await self._tally.opened.wait()
+        self._tally.taken()
+        return await self._decider.decide(records)
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        """As the decider learns."""
+        self._decider.learn(responses)
+
+
+def nodes(file: str) -> int:
+    """Decision nodes in a policy's plan, as `routec compile --explain-plan` counts them."""
+    return len(compile_file(file).program.plan.vertices)
+
+
+async def taught(file: str) -> PolicyService:
+    """A policy's service, whose cache has been taught the questions that everybody asks."""
+    compiled = compile_file(file)
+    service = open_service(compiled.program, compiled.config)
+    if not compiled.program.categories:
+        return service
+    asked = [
+        _record(at, traffic.question(number, tenant, f"q-{number}-{tenant}"))
+        for at, (number, tenant) in enumerate(
+            (number, tenant)
+            for number in range(traffic.QUESTIONS)
+            for tenant in range(traffic.TENANTS)
+        )
+    ]
+    outcomes = await service.decide(asked)
+    responses = []
+    for record, outcome in zip(asked, outcomes, strict=True):
+        assert isinstance(outcome, Decided), outcome
+        responses.append(_record(record.offset, _response(orjson.loads(outcome.value))))
+    service.learn(responses)
+    return service
+
+
+async def hit_share(file: str, count: int = 5000) -> float:
+    """The share of the first requests that the taught cache answers."""
+    service = await taught(file)
+    records = [_record(at, value) for at, value in enumerate(traffic.requests(count))]
+    hits = 0
+    for outcome in await service.decide(records):
+        assert isinstance(outcome, Decided), outcome
+        hits += orjson.loads(outcome.value)["outcome"] == "cached"
+    service.close()
+    return hits / count
+
+
+def _record(offset: int, value: bytes) -> Record:
+    return Record("questions", 0, offset, 0, None, value)
+
+
+def _response(decision: dict[str, object]) -> bytes:
+    message = {"role": "assistant", "content": f"{decision['request_id']}: {_GREETING}"}
+    return orjson.dumps(
+        {
+            "decision_id": decision["decision_id"],
+            "ok": True,
+            "model": decision["model"],
+            "latency_ms": 800,
+            "body": {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]},
+        }
+    )
