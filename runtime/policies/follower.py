@@ -13,11 +13,11 @@ from routec.runtime.config import Config
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.policies.notices import Notices
+from routec.runtime.policies.reader import TopicReader
 from routec.runtime.policies.shadow import Comparer
 from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
-from routec.runtime.stream.take import as_record
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +68,11 @@ class PolicyFollower:
         self._consumer = consumer
         try:
             async with asyncio.timeout(config.kafka.connect_timeout):
-                if await self._find(consumer):
+                reader = await self._find(consumer)
+                if reader is not None:
                     ends = await consumer.end_offsets(self._partitions)
                     while not self._has_reached(ends):
-                        await self._step(consumer)
+                        await self._step(reader)
                 else:
                     log.warning(
                         "the control topic does not exist; the policy stays as it is",
@@ -91,7 +92,7 @@ class PolicyFollower:
                 "see the log of the brokers; "
                 "a worker that does not know the newest policy does not start",
             ) from error
-        self._tasks = [asyncio.create_task(self._follow(consumer), name="routec-policies")]
+        self._tasks = [asyncio.create_task(self._follow(consumer, reader), name="routec-policies")]
         if config.topics.status:
             self._activation.changed = self._report
             self._tasks.append(asyncio.create_task(self._report_often(), name="routec-status"))
@@ -138,42 +139,41 @@ class PolicyFollower:
         if self._consumer is not None:
             await close(self._consumer, seconds)
 
-    async def _find(self, consumer: AIOKafkaConsumer) -> bool:
+    async def _find(self, consumer: AIOKafkaConsumer) -> TopicReader | None:
         """Begin at the start of the topic, if there is one."""
         # Asking for all of them: asking for one by name may create it.
         cluster = await consumer._client.fetch_all_metadata()
         numbers = cluster.partitions_for_topic(self._topic) or ()
         if not numbers:
-            return False
+            return None
         partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
+        reader = TopicReader(consumer, self._config, partitions)
+        await reader.start()
         self._partitions = partitions
-        return True
+        return reader
 
     def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         return all(self._applied.get(partition, 0) >= end for partition, end in ends.items())
 
-    async def _step(self, consumer: AIOKafkaConsumer) -> None:
+    async def _step(self, reader: TopicReader) -> None:
         """Take what has come since, and follow it."""
-        taken = await consumer.getmany(timeout_ms=int(_POLL * 1000))
-        records = [as_record(one) for some in taken.values() for one in some]
-        # Before anything is awaited that could move them.
-        positions = {one: await consumer.position(one) for one in self._partitions}
+        records = await reader.take(_POLL)
         if records:
             await self._activation.apply(records)
         async with self._moved:
-            self._applied = positions
+            self._applied = dict(reader.positions)
             self._moved.notify_all()
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+    async def _follow(self, consumer: AIOKafkaConsumer, reader: TopicReader | None) -> None:
         backoff = self._config.kafka.retry_backoff
         while True:
             try:
-                if not self._partitions and not await self._find(consumer):
+                if reader is None:
+                    reader = await self._find(consumer)
+                if reader is None:
                     await asyncio.sleep(_ABSENT)
                     continue
-                await self._step(consumer)
+                await self._step(reader)
                 backoff = self._config.kafka.retry_backoff
             except asyncio.CancelledError:
                 raise

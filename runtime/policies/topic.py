@@ -11,11 +11,12 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 
 from routec.runtime.config import Config
+from routec.runtime.policies.reader import TopicReader
 from routec.runtime.records import Headers, Record
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
 from routec.runtime.stream.errors import StreamError
-from routec.runtime.stream.take import as_record
 
+_POLL = 0.2
 Write = tuple[str, bytes | None, Headers]
 """Key, value (``None`` for a tombstone) and headers of a record to be written."""
 
@@ -55,13 +56,12 @@ async def read_topic(config: Config, topic: str, take: Callable[[Record], None])
         async with asyncio.timeout(config.kafka.connect_timeout):
             cluster = await consumer._client.fetch_all_metadata()
             partitions = _partitions(topic, cluster.partitions_for_topic(topic))
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            reader = TopicReader(consumer, config, partitions)
+            await reader.start()
             ends = await consumer.end_offsets(partitions)
-            while any([await consumer.position(one) < ends[one] for one in partitions]):
-                for some in (await consumer.getmany(timeout_ms=200)).values():
-                    for consumed in some:
-                        take(as_record(consumed))
+            while any(reader.positions[one] < end for one, end in ends.items()):
+                for record in await reader.take(_POLL):
+                    take(record)
     except TopicAuthorizationFailedError as error:
         raise StreamError(
             "read-forbidden", f"Kafka forbids reading `{topic}`", "grant READ on it to this client"

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from traffic import committed, read_all, running, until
 
 from routec.compiler.program import Program, digest, dump
@@ -233,6 +234,37 @@ async def test_with_keys_only_signed_policies_decide(ready: Config) -> None:
     found = await decisions(config)
     assert {partition: len(one) for partition, one in found.items()} == await committed(config)
     assert all(runs(one) in ([0, 1, 2], [1, 2]) for one in found.values())
+
+
+async def test_header_names_that_are_not_utf8_hide_no_policy(
+    ready: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(str):
+        def encode(self, *args: object) -> bytes:  # type: ignore[override]
+            return b"routec.\xff"
+
+    async def slip() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=ready.kafka.bootstrap) as producer:
+            batch = producer.create_batch()
+            builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 100_000)
+            builder.append(0, 1_700_000_000_000, b"other", b"x", [(Odd("x"), b"1")])
+            batch._relative_offset += 1
+            batch._builder = builder
+            for partition in range(PARTITIONS):
+                await (await producer.send_batch(batch, ready.topics.policies, partition=partition))
+
+    await slip()
+    await registry.deploy(ready, VERSIONS[1])
+    await slip()
+    with opened(ready) as deployment:
+        async with running(deployment.worker()), Asking(ready):
+            await until(lambda: deployment.live.policy_hash == HASHES[1])
+            await slip()
+            await registry.deploy(ready, VERSIONS[2])
+            await until(lambda: deployment.live.policy_hash == HASHES[2])
+            assert (await registry.roll_back(ready, "live")).hash == HASHES[1]
+            await until(lambda: deployment.live.policy_hash == HASHES[1])
+    assert "records cannot be read in the usual way" in caplog.text
 
 
 async def test_without_the_topic_the_policy_stays(config: Config) -> None:

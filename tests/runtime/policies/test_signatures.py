@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +122,30 @@ def test_bytes_do_not_move_between_the_parts(signed: Record, data: st.DataObject
     odd = but(signed, key=(key + value)[:at], value=(key + value)[at:])
     if (odd.key, odd.value) != (signed.key, signed.value):
         assert refusal(odd) == "wrong-signature"
+
+
+def test_a_separator_in_a_part_separates_nothing() -> None:
+    signed = record(b"c", key=b"a\1b")
+    assert refusal(but(signed, key=b"a", value=b"b\1c")) == "wrong-signature"
+
+
+def part(content: bytes) -> bytes:
+    return b"\1" + struct.pack(">q", len(content)) + content
+
+
+def test_what_is_signed_is_what_is_said_of_it() -> None:
+    """For those who sign elsewhere: the bytes, made here without the code that is tested."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    names = [part(text.encode()) for text in ("routec.candidate.mode", "routec.candidate.share")]
+    body = part(TOPIC.encode()) + part(b"live/candidate") + part(b"program")
+    body += names[0] + part(b"canary") + names[1] + part(b"0.05")
+    body += part(b"routec.sequence") + part(b"1")
+    bits = base64.b64encode(key.sign(b"routec control record, version 1\n" + body)).decode()
+    assert f"ed25519:{OURS.key}:{bits}".encode() == TEXT
+    # As a file, the same bytes have another signature.
+    assert OURS.sign_file(body) != TEXT
+    bits = base64.b64encode(key.sign(b"routec program file, version 1\n" + body)).decode()
+    assert OURS.sign_file(body) == f"ed25519:{OURS.key}:{bits}".encode()
 
 
 @given(st.lists(st.tuples(st.text(max_size=20).map("routec.".__add__), st.binary(max_size=200))))
