@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+
+import msgspec
 
 from routec.compiler.program import Model, Route
 
 ALGORITHMS = frozenset(
     {"only", "weighted", "cost", "quality", "latency", "balanced", "round_robin"}
 )
-"""The algorithms that `choose` knows."""
+"""The algorithms that a `Selector` knows."""
 
 DEFAULT_OUTPUT = 500
 """Tokens of an answer that ranking by cost assumes where the request sets no limit."""
@@ -24,8 +25,7 @@ STICKY_INPUT = 1000
 """Tokens of a request that ranking assumes where equal keys must meet equal choices."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True, gc=False):
     """How large a request is.
 
     Attributes:
@@ -41,8 +41,7 @@ class Size:
         return model.context is None or self.tokens + (self.max_tokens or 0) <= model.context
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """A chosen model.
 
     Attributes:
@@ -70,56 +69,86 @@ def draw(salt: str, key: str) -> float:
     return int.from_bytes(digest, "big") / 2.0**64
 
 
-def choose(
-    route: Route,
-    models: Mapping[str, Model],
-    size: Size,
-    key: str,
-    *,
-    turn: int = 0,
-    latencies: Mapping[str, float] | None = None,
-) -> Choice | None:
-    """Pick a route's model.
+class Selector:
+    """Picks a route's model, request by request.
 
     Args:
         route: the route.
         models: the policy's models by name.
-        size: size of the request.
-        key: what draws depend on: the request id, or the value of the sticky field.
-        turn: number of choices of this route before this one, for ``round_robin``.
-        latencies: observed seconds by model, for ``latency`` and ``balanced``.
-
-    Returns:
-        The choice; ``None`` if no candidate and no fallback can hold the request.
 
     Raises:
         ValueError: the route's algorithm is not one of `ALGORITHMS`.
     """
-    left = [index for index, name in enumerate(route.candidates) if size.fits(models[name])]
-    fallbacks = [name for name in route.fallbacks if size.fits(models[name])]
-    if not left:
-        if not fallbacks:
+
+    def __init__(self, route: Route, models: Mapping[str, Model]) -> None:
+        if route.by not in ALGORITHMS:
+            raise ValueError(f"unknown selection algorithm `{route.by}`")
+        self._route = route
+        self._models = models
+        self._salt = f"select:{route.name}"
+        self._all = tuple(range(len(route.candidates)))
+        contexts = [models[name].context for name in route.candidates + route.fallbacks]
+        self._least = min((c for c in contexts if c is not None), default=math.inf)
+        self._rest = {
+            name: tuple(dict.fromkeys(n for n in route.fallbacks if n != name))
+            for name in route.candidates
+        }
+
+    def choose(
+        self, size: Size, key: str, *, turn: int = 0, latencies: Mapping[str, float] | None = None
+    ) -> Choice | None:
+        """Pick the model of one request.
+
+        Args:
+            size: size of the request.
+            key: what draws depend on: the request id, or the value of the sticky field.
+            turn: number of choices of this route before this one, for ``round_robin``.
+            latencies: observed seconds by model, for ``latency`` and ``balanced``.
+
+        Returns:
+            The choice; ``None`` if no candidate and no fallback can hold the request.
+        """
+        route = self._route
+        if size.tokens + (size.max_tokens or 0) <= self._least:
+            at, propensity = self._pick(self._all, size, key, turn, latencies)
+            chosen = route.candidates[at]
+            return Choice(chosen, route.by, route.candidates, propensity, self._rest[chosen])
+        models = self._models
+        left = [index for index, name in enumerate(route.candidates) if size.fits(models[name])]
+        fallbacks = [name for name in route.fallbacks if size.fits(models[name])]
+        if not left and not fallbacks:
             return None
-        chosen = fallbacks[0]
+        if left:
+            at, propensity = self._pick(left, size, key, turn, latencies)
+            chosen, by = route.candidates[left[at]], route.by
+        else:
+            propensity, chosen, by = 1.0, fallbacks[0], "fallback"
+        names = tuple([route.candidates[index] for index in left])
         rest = tuple(dict.fromkeys(name for name in fallbacks if name != chosen))
-        return Choice(chosen, "fallback", (), 1.0, rest)
-    names = [route.candidates[index] for index in left]
-    sticky = route.sticky is not None
-    propensity = 1.0
-    if route.by == "weighted" or (route.by == "round_robin" and sticky):
-        weights = [route.weights[index] for index in left] if route.weights else []
-        if route.by == "round_robin" or sum(weights) <= 0.0:
-            weights = [1.0] * len(left)
-        at, propensity = pick(weights, draw(f"select:{route.name}", key))
-    elif route.by == "round_robin":
-        at = turn % len(names)
-    elif route.by == "only":
-        at = 0
-    else:
-        at = _best(route, [models[name] for name in names], size, {} if sticky else latencies or {})
-    chosen = names[at]
-    rest = tuple(dict.fromkeys(name for name in fallbacks if name != chosen))
-    return Choice(chosen, route.by, tuple(names), propensity, rest)
+        return Choice(chosen, by, names, propensity, rest)
+
+    def _pick(
+        self,
+        left: Sequence[int],
+        size: Size,
+        key: str,
+        turn: int,
+        latencies: Mapping[str, float] | None,
+    ) -> tuple[int, float]:
+        """Place of the chosen one among the candidates that are left, and its propensity."""
+        route = self._route
+        sticky = route.sticky is not None
+        if route.by == "weighted" or (route.by == "round_robin" and sticky):
+            weights = [route.weights[index] for index in left] if route.weights else []
+            if route.by == "round_robin" or sum(weights) <= 0.0:
+                weights = [1.0] * len(left)
+            return pick(weights, draw(self._salt, key))
+        if route.by == "round_robin":
+            return turn % len(left), 1.0
+        if route.by == "only":
+            return 0, 1.0
+        models = [self._models[route.candidates[index]] for index in left]
+        return _best(route, models, size, {} if sticky else latencies or {}), 1.0
 
 
 def key_text(value: object) -> str:
@@ -168,8 +197,6 @@ def _best(route: Route, models: Sequence[Model], size: Size, latencies: Mapping[
         return _greatest([model.quality or 0.0 for model in models])
     if route.by == "latency":
         return _greatest([-math.inf if delay is None else -delay for delay in delays])
-    if route.by != "balanced":
-        raise ValueError(f"unknown selection algorithm `{route.by}`")
     args = dict(route.args) or {"quality": 0.5, "cost": 0.5}
     parts = (
         (args.get("quality", 0.0), _scaled([model.quality or 0.0 for model in models])),

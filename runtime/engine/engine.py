@@ -34,12 +34,13 @@ from routec.runtime.events.decision import (
     NOT_ASKED,
     CacheAnswer,
     Decision,
+    Outcome,
     Reject,
     Selection,
     Ticket,
 )
 from routec.runtime.events.request import Request
-from routec.runtime.selection import ALGORITHMS, Size, choose, key_text, shadow
+from routec.runtime.selection import ALGORITHMS, Choice, Selector, Size, key_text, shadow
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
@@ -103,7 +104,6 @@ class Engine:
             if services.cache is None
             else CacheDesk(services.cache, program.categories, embedder)
         )
-        self._models = {model.name: model for model in program.models}
         code = Code(program, self._conditions.signals, self._conditions.turn)
         self._index = Index(program) if len(program.routes) >= FROM else None
         functions = code if generated else None
@@ -115,6 +115,8 @@ class Engine:
         self._forced = tuple(
             names[route.category] if route.category is not None else -1 for route in program.routes
         )
+        models = {model.name: model for model in program.models}
+        self._selectors = [Selector(route, models) for route in program.routes]
         self._templates = Templates(program, self._conditions, code)
         # Endings without a guard, by route; none are kept where fields tell requests apart.
         self._plain: list[Ending | None] = [None] * len(program.routes)
@@ -388,6 +390,12 @@ class Engine:
             -1 if rejected else run.category,
             0 if self._index is None else self._index.mask(run.attributes),
         )
+        outcome: Outcome = "reject" if rejected else "cached" if cached else "route"
+        reject, choice = guarded.reject, None
+        if outcome == "route" and ending.model is None:
+            choice = self._choose(run, ending)
+            if choice is None:
+                outcome, reject = "reject", Reject(None, 413, "context_overflow")
         pins = run.pins
         fixed = len(pins & self._every) if pins and pins is not self._every else len(pins)
         if run.version - FIRST_VERSION + fixed >= len(self._every):
@@ -401,67 +409,48 @@ class Engine:
         timing = {"total": total_us}
         if run.timing_us:
             timing |= run.timing_us
-        told: dict[str, Any] = {
-            "redacting": guarded.redact,
-            "redacted": run.masks,
-            "tags": ending.tags,
-            "headers": ending.headers,
-            "signals": signals,
-            "skipped": skipped,
-            "failures": run.failures,
-            "path": ending.path,
-            "timing_us": timing,
-            "thresholds": ending.thresholds,
-        }
-        if rejected:
-            return Decision("reject", reject=guarded.reject, **told)
-        if cached:
-            return Decision("cached", category=ending.category, cache=run.cache, **told)
-        return self._choose(run, ending, told)
+        routed = outcome == "route"
+        asked = outcome != "reject"
+        return Decision(
+            outcome,
+            ending.name if routed else None,
+            ending.model if choice is None else choice.model,
+            ending.fallbacks if choice is None else choice.fallbacks,
+            ending.parameters if routed else {},
+            guarded.redact,
+            run.masks,
+            reject,
+            ending.tags,
+            ending.headers,
+            ending.category if asked else None,
+            run.cache if asked else NOT_ASKED,
+            ending.selection
+            if choice is None
+            else Selection(choice.by, choice.candidates, choice.propensity),
+            None if choice is None else shadow(self.program.routes[run.route], run.request.id),
+            signals,
+            skipped,
+            run.failures,
+            ending.path,
+            timing,
+            run.question.ticket if routed and run.question is not None else None,
+            ending.thresholds,
+        )
 
-    def _choose(self, run: Run, ending: Ending, told: dict[str, Any]) -> Decision:
-        """The decision of a request that goes to one of several models."""
-        route, request = ending.route, run.request
-        assert route is not None
-        if ending.model is not None:
-            return Decision(
-                "route",
-                route=route.name,
-                model=ending.model,
-                fallbacks=ending.fallbacks,
-                parameters=ending.parameters,
-                category=ending.category,
-                cache=run.cache,
-                selection=ending.selection,
-                ticket=None if run.question is None else run.question.ticket,
-                **told,
-            )
+    def _choose(self, run: Run, ending: Ending) -> Choice | None:
+        """The model of a request whose route leaves it open; ``None`` if none can hold it."""
+        route, request = self.program.routes[run.route], run.request
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
         # Only contexts and prices ask for the number of tokens.
         tokens = self._signals.count_tokens(run) if ending.measured else 0
         key = request.id if route.sticky is None else key_text(request.attributes[route.sticky])
         turn = self._turns.get(route.name, 0)
-        choice = choose(
-            route, self._models, Size(tokens, answer), key, turn=turn, latencies=self.latencies
-        )
-        if choice is None:
-            return Decision("reject", reject=Reject(None, 413, "context_overflow"), **told)
-        if choice.by == "round_robin":
+        selector = self._selectors[run.route]
+        choice = selector.choose(Size(tokens, answer), key, turn=turn, latencies=self.latencies)
+        if choice is not None and choice.by == "round_robin":
             self._turns[route.name] = turn + 1
-        return Decision(
-            "route",
-            route=route.name,
-            model=choice.model,
-            fallbacks=choice.fallbacks,
-            parameters=ending.parameters,
-            category=ending.category,
-            cache=run.cache,
-            selection=Selection(choice.by, choice.candidates, choice.propensity),
-            shadow=shadow(route, request.id),
-            ticket=None if run.question is None else run.question.ticket,
-            **told,
-        )
+        return choice
 
 
 def _check(program: Program, services: Services) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,14 @@ from routec.runtime.policies.canary import Canary
 from routec.runtime.policies.shadow import Comparer
 from routec.runtime.records import Dead, Outcome, Record
 from routec.runtime.service import PolicyService
+from routec.semcache.cache import SemanticCache
 
 log = logging.getLogger(__name__)
+
+SLICE = 512
+"""Answers dropped by a swap that are freed at once: decisions wait for so many, about 0.5 ms."""
+REST = 3.0
+"""Time between two slices, in times of what the one before took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,9 @@ class LivePolicy:
     `begin_batch` and `end_batch` a replacement waits; it is one assignment, made at the next of
     them, or at once where no batch is being decided.
 
+    What a replacement leaves behind, dropped answers and policies that decide no more, is freed
+    a slice at a time beside the decisions that follow.
+
     Args:
         first: the policy to begin with.
 
@@ -58,6 +68,8 @@ class LivePolicy:
         self.fallen_back = 0
         self.comparer: Comparer | None = None
         self._staged: tuple[InForce, asyncio.Future[None]] | None = None
+        self._leaving: list[PolicyService] = []
+        self._clearing: asyncio.Task[None] | None = None
 
     @property
     def in_force(self) -> InForce:
@@ -136,8 +148,11 @@ class LivePolicy:
             raise
 
     def close(self) -> None:
-        """Stop what the policies do in the background."""
-        for service in self._state.services():
+        """Stop what the policies do in the background, those included that were replaced."""
+        if self._clearing is not None and not self._clearing.done():
+            self._clearing.cancel()
+        leaving, self._leaving = self._leaving, []
+        for service in (*self._state.services(), *leaving):
             service.close()
 
     def _apply(self) -> None:
@@ -157,5 +172,37 @@ class LivePolicy:
         kept = {id(service.memory) for service in new.services()}
         for service in old.services():
             if id(service.memory) not in kept:
-                service.close()
+                kept.add(id(service.memory))
+                self._leaving.append(service)
+        if self._clearing is None or self._clearing.done():
+            self._clearing = asyncio.create_task(self._clear(), name="routec-clearing")
         done.set_result(None)
+
+    async def _clear(self) -> None:
+        """Free what swaps left behind, until nothing is left."""
+        while True:
+            if self._leaving:
+                service = self._leaving[0]
+                # A graph being built ends at its next step, which takes up to a second.
+                await asyncio.to_thread(service.close)
+                if service in self._leaving:
+                    self._leaving.remove(service)
+                cache = service.memory.cache
+                if cache is not None:
+                    cache.clear()
+            else:
+                held = [service.memory.cache for service in self._state.services()]
+                cache = next((one for one in held if one is not None and one.release(0)), None)
+                if cache is None:
+                    return
+            if cache is not None:
+                await _free(cache)
+
+
+async def _free(cache: SemanticCache) -> None:
+    """Free what was dropped from a cache, a slice at a time."""
+    while True:
+        begun = time.perf_counter()
+        if not cache.release(SLICE):
+            return
+        await asyncio.sleep(REST * (time.perf_counter() - begun))

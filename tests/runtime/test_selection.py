@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routec.compiler.program import Model, Route
-from routec.runtime.selection import Size, choose, draw, key_text, pick, shadow
+from routec.runtime.selection import Selector, Size, draw, key_text, pick, shadow
 
 MODELS = {
     "mini": Model("mini", "mini", input=0.25, output=2.0, context=8000, quality=0.6, latency=0.3),
@@ -27,7 +27,7 @@ def route(by: str, *candidates: str, **given: Any) -> Route:
 
 def chosen(by: str, *candidates: str, size: Size = SMALL, key: str = "k", **given: Any) -> str:
     circumstances = {n: given.pop(n) for n in ("turn", "latencies") if n in given}
-    choice = choose(route(by, *candidates, **given), MODELS, size, key, **circumstances)
+    choice = Selector(route(by, *candidates, **given), MODELS).choose(size, key, **circumstances)
     assert choice is not None
     return choice.model
 
@@ -64,7 +64,7 @@ def test_a_sticky_route_ranks_by_declared_figures_whatever_the_request() -> None
     models = {"a": Model("a", "a", input=1, output=9), "b": Model("b", "b", input=6, output=1)}
     for sticky, expected in (("t", "a"), (None, "b")):
         plan = route("cost", "a", "b", sticky=sticky)
-        choice = choose(plan, models, Size(1, 500), "k")
+        choice = Selector(plan, models).choose(Size(1, 500), "k")
         assert choice is not None
         assert choice.model == expected
     slow = {"mini": 9.0}
@@ -74,13 +74,13 @@ def test_a_sticky_route_ranks_by_declared_figures_whatever_the_request() -> None
 def test_models_too_small_are_passed_over_among_the_fallbacks_as_well() -> None:
     big = Size(7000, 2000)
     plan = route("only", "mini", fallbacks=("local", "opus", "free"))
-    choice = choose(plan, MODELS, big, "k")
+    choice = Selector(plan, MODELS).choose(big, "k")
     assert choice is not None
     assert (choice.model, choice.by, choice.fallbacks) == ("opus", "fallback", ("free",))
     assert choice.candidates == ()
-    assert choose(route("only", "mini", fallbacks=("local",)), MODELS, big, "k") is None
+    assert Selector(route("only", "mini", fallbacks=("local",)), MODELS).choose(big, "k") is None
     weighted = route("weighted", "mini", "opus", "free", weights=(0.8, 0.1, 0.1))
-    choice = choose(weighted, MODELS, big, "k")
+    choice = Selector(weighted, MODELS).choose(big, "k")
     assert choice is not None
     assert choice.candidates == ("opus", "free")
     assert choice.propensity == 0.5
@@ -94,14 +94,14 @@ def test_a_context_is_full_at_its_last_token() -> None:
 
 
 def test_the_chosen_model_is_not_its_own_fallback() -> None:
-    choice = choose(route("only", "mini", fallbacks=("mini", "opus")), MODELS, SMALL, "k")
+    choice = Selector(route("only", "mini", fallbacks=("mini", "opus")), MODELS).choose(SMALL, "k")
     assert choice is not None
     assert choice.fallbacks == ("opus",)
 
 
 def test_an_unknown_algorithm_is_an_error() -> None:
     with pytest.raises(ValueError, match="linucb"):
-        choose(route("linucb", "mini", "opus"), MODELS, SMALL, "k")
+        Selector(route("linucb", "mini", "opus"), MODELS).choose(SMALL, "k")
 
 
 def test_a_draw_is_the_documented_hash() -> None:
@@ -114,7 +114,7 @@ def test_draws_match_shares() -> None:
     plan = route("weighted", "mini", "opus", "local", weights=(0.7, 0.25, 0.05))
     drawn: Counter[str] = Counter()
     for at in range(20_000):
-        choice = choose(plan, MODELS, SMALL, f"r-{at}")
+        choice = Selector(plan, MODELS).choose(SMALL, f"r-{at}")
         assert choice is not None
         assert choice.propensity == {"mini": 0.7, "opus": 0.25, "local": 0.05}[choice.model]
         drawn[choice.model] += 1
