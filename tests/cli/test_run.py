@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from routec.cli.worker import embedded
@@ -41,9 +43,16 @@ async def decided(bootstrap: str) -> dict[str, object]:
     return decision
 
 
-def test_it_decides_on_the_embedded_broker_and_stops_in_order(light: Path) -> None:
+def no_room() -> None:
+    """No file may grow any more, wherever it is."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+@pytest.mark.parametrize("disk", ["free", "full"])
+def test_it_decides_on_the_embedded_broker_and_stops_in_order(light: Path, disk: str) -> None:
     (light.parent / "routec.toml").write_text("[observability]\nport = 0\n")
-    process = start("run", str(light), "--embedded")
+    limit = no_room if disk == "full" else None
+    process = start("run", str(light), "--embedded", preexec_fn=limit)
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()
     try:

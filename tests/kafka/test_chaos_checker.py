@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
+import sys
+import uuid
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +20,7 @@ from routec.runtime.records import Record
 from tests.kafka.chaos.checker import WHY, Problems, Topics, check, check_torn
 from tests.kafka.chaos.events import event
 from tests.kafka.chaos.scenario import BROKER_EVERY, KINDS, draw, draw_weather
-from tests.kafka.chaos.victim import BY
+from tests.kafka.chaos.victim import BY, fill_disk
 
 COUNT = 60
 PARTITIONS = 3
@@ -192,8 +198,40 @@ def test_a_seed_gives_the_same_each_time_and_all_kinds_come_up() -> None:
     assert [event(3, at, 0.1, 0.1) for at in range(50)] == [
         event(3, at, 0.1, 0.1) for at in range(50)
     ]
-    assert {fault.kind for one in drawn for fault in one.faults} == set(KINDS)
+    times = Counter(fault.kind for one in drawn for fault in one.faults)
+    assert set(times) == set(KINDS)
+    # As often as any other that is not one of many of its kind.
+    assert min(times.values()) >= 10
+    jumps = [fault for one in drawn for fault in one.faults if fault.kind == "worker-clock"]
+    assert {(one.number > 0, bool(one.detail)) for one in jumps} == {
+        (ahead, at_a_point) for ahead in (False, True) for at_a_point in (False, True)
+    }
     rough = [one.seed for one in drawn if one.weather]
     assert rough == list(range(BROKER_EVERY - 1, 200, BROKER_EVERY))
     kinds = {one.kind for seed in rough for one in draw_weather(seed)}
     assert kinds == {"broker-kill", "broker-stop"}
+
+
+@pytest.mark.parametrize("where", ["a folder", "memory"])
+def test_a_full_disk_is_full_for_the_worker_and_for_nobody_else(tmp_path: Path, where: str) -> None:
+    folder = tmp_path if where == "a folder" else Path("/dev/shm")
+    file = folder / f"chaos-{uuid.uuid4().hex}"
+    code = (
+        "import os, sys\n"
+        "sys.stdin.read(1)\n"
+        "try:\n"
+        "    open(sys.argv[1], 'wb', 0).write(b'x')\n"
+        "except OSError as error:\n"
+        "    print(error.errno, flush=True)\n"
+    )
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            fill_disk(process.pid)
+            out, _ = process.communicate(b"x", timeout=60)
+        assert int(out) == errno.EFBIG
+        assert file.read_bytes() == b""
+        file.write_text("there is room")
+    finally:
+        file.unlink(missing_ok=True)

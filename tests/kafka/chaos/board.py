@@ -30,7 +30,7 @@ LANE_AT: dict[Point, int] = {
     "committed": IDLE,
 }
 
-NO_ACTION, KILL, STOP = range(3)
+NO_ACTION, KILL, STOP, JUMP = range(4)
 DECIDER_MOODS = ("fine", "slow", "hanging", "wrong-sized", "raising")
 CLASSIFIER_MOODS = ("fine", "slow", "hanging", "wrong-sized", "not-a-number", "failing", "raising")
 
@@ -44,7 +44,8 @@ class Board(ctypes.Structure):
         fired: whether it did, and `fired_at` when, on the monotonic clock.
         decider, classifier: the mood of each, an index, for so many more calls (`..._left`).
         slow: seconds that a slow one takes.
-        clock: seconds that the worker's wall clock is off.
+        clock: seconds that the worker's wall clock is off, and `jump` those that it is to be
+            off when it jumps at a point.
     """
 
     _fields_ = [
@@ -60,6 +61,7 @@ class Board(ctypes.Structure):
         ("fired_at", ctypes.c_double),
         ("slow", ctypes.c_double),
         ("clock", ctypes.c_double),
+        ("jump", ctypes.c_double),
     ]
 
     def arm(self, action: int, point: str, countdown: int) -> None:

@@ -14,14 +14,17 @@ from aiokafka.errors import KafkaError
 from routec.runtime.policies.registry import deploy
 from routec.runtime.stream import StreamError
 from routec.runtime.stream.clients import transactional_id
-from tests.kafka.chaos.board import CLASSIFIER_MOODS, DECIDER_MOODS, KILL, STOP
+from tests.kafka.chaos.board import CLASSIFIER_MOODS, DECIDER_MOODS, JUMP, KILL, STOP
 from tests.kafka.chaos.fight import Fight, Member
 from tests.kafka.chaos.final import look_at_rest
 from tests.kafka.chaos.policy import compile_policy
 from tests.kafka.chaos.scenario import Fault
+from tests.kafka.chaos.victim import fill_disk
 
 _PATIENCE = 8.0
 """Seconds that a point may take to be met."""
+_IN_FLIGHT = 1.0
+"""Seconds after which a decision that is seen cannot have been made before."""
 
 
 async def strike(fight: Fight, fault: Fault) -> None:
@@ -246,12 +249,50 @@ async def _until_used(fight: Fight, member: Member, what: str, left: str, number
 
 
 async def _worker_clock(fight: Fight, fault: Fault) -> None:
-    member = await _someone(fight, fault)
-    if member is not None:
-        fight.note("worker-clock", member)
+    member = await _someone(fight, fault, to_arm=bool(fault.detail))
+    if member is None:
+        return
+    what = f"worker-clock {'ahead' if fault.number > 0 else 'back'}"
+    if fault.detail:
+        what += " at a point"
+        member.board.jump = float(fault.number)
+        member.board.arm(JUMP, fault.detail, int(fault.seconds))
+        if not await _until_fired(fight, member, what):
+            return
+        fight.note(what, member, at=member.board.fired_at)
+    else:
+        fight.note(what, member)
         member.board.clock = float(fault.number)
-        await asyncio.sleep(1.5)
-        member.board.clock = 0.0
+    await asyncio.sleep(1.5)
+    member.board.clock = 0.0
+
+
+async def _full_disk(fight: Fight, fault: Fault) -> None:
+    """From now on, or from its start on, a worker can write no file: it has to decide all the
+    same, to its end."""
+    what, starting = f"full-disk {fault.detail}", fault.detail == "starting"
+    member = await fight.spawn(full_disk=True) if starting else await _someone(fight, fault)
+    if member is None:
+        return
+    since = time.monotonic()
+    if not starting:
+        try:
+            fill_disk(member.child.pid)
+        except ProcessLookupError:
+            fight.missed.append(what)
+            return
+        since += _IN_FLIGHT
+    deadline = since + _PATIENCE
+    # It has come to pass when the worker has decided since.
+    while not fight.tail.has_decided(member.name, since):
+        if time.monotonic() > deadline or not member.alive:
+            fight.missed.append(what)
+            break
+        await asyncio.sleep(0.02)
+    else:
+        fight.note(what, member)
+    if starting:
+        await fight.dismiss([member])
 
 
 async def _event_clock(fight: Fight, fault: Fault) -> None:
@@ -292,4 +333,5 @@ _KINDS: dict[str, Callable[[Fight, Fault], Awaitable[None]]] = {
     "classifier": _classifier,
     "worker-clock": _worker_clock,
     "event-clock": _event_clock,
+    "full-disk": _full_disk,
 }

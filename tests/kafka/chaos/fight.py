@@ -18,6 +18,7 @@ from tests.kafka.chaos.checker import Problems
 from tests.kafka.chaos.events import MAX_EVENT_BYTES
 from tests.kafka.chaos.nursery import Child, Nursery
 from tests.kafka.chaos.scenario import Scenario
+from tests.kafka.chaos.victim import FULL_DISK
 from tests.kafka.chaos.watch import Loader, Tail
 
 
@@ -123,12 +124,19 @@ class Fight:
         """The workers that are there, and not about to go."""
         return [one for one in self.members if one.alive]
 
-    async def spawn(self, slot: str = "", arm: tuple[int, str, int] | None = None) -> Member:
+    async def spawn(
+        self,
+        slot: str = "",
+        arm: tuple[int, str, int] | None = None,
+        *,
+        full_disk: bool = False,
+    ) -> Member:
         """Start a worker.
 
         Args:
             slot: its stable name in the group, where the seed has such.
             arm: what it does to itself, at which point, at which time.
+            full_disk: whether it can write no file from its start on.
         """
         await self._held_back.wait()
         name = f"w{self._born}"
@@ -139,6 +147,8 @@ class Fight:
         environment = {}
         if self.scenario.static and slot:
             environment["ROUTEC_KAFKA__INSTANCE_ID"] = slot
+        if full_disk:
+            environment[FULL_DISK] = "1"
         async with self._bearing:
             child = await self._nursery.spawn(self.folder, name, environment)
             member = Member(name, child, board)

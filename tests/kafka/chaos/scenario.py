@@ -26,8 +26,9 @@ KINDS = (
     "classifier",
     "worker-clock",
     "event-clock",
+    "full-disk",
 )
-_WEIGHTS = (8, 2, 2, 4, 2, 2, 2, 3, 3, 3, 3, 1, 1)
+_WEIGHTS = (8, 2, 2, 4, 2, 2, 2, 3, 3, 3, 3, 3, 2, 3)
 _STOP_POINTS = (
     "fetched",
     "decided",
@@ -37,6 +38,7 @@ _STOP_POINTS = (
     "acknowledged",
     "offsets-sent",
 )
+_JUMP_POINTS = (*_STOP_POINTS, "committed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,12 @@ class Fault:
     Attributes:
         at: seconds after all workers are at work.
         kind: one of `KINDS`.
-        detail: the point, the mood, or what a stop outlasts (``session`` or ``transaction``).
+        detail: the point, the mood, what a stop outlasts (``session`` or ``transaction``), or
+            when the disk is full (``starting`` or ``running``).
         number: how often a point is met before, calls that are answered wrongly, members of a
             storm, thefts, policies, or seconds of a clock's jump.
-        seconds: how slow, or the pause between the members of a storm or two policies.
+        seconds: how slow, the pause between the members of a storm or two policies, or how often
+            the point is met before at which a worker's clock jumps.
         whom: index of the worker or partition, modulo how many there are.
     """
 
@@ -173,7 +177,11 @@ def _fault(rng: random.Random, at: float) -> Fault:
     elif kind == "classifier":
         detail, number = rng.choice(CLASSIFIER_MOODS[1:]), rng.randint(2, 20)
         seconds = rng.choice((0.05, 0.2, 0.5))
+    elif kind == "full-disk":
+        detail = rng.choice(("starting", "running", "running"))
     elif kind.endswith("clock"):
         # Brokers refuse what is more than an hour ahead.
         number = rng.choice((-10 * 365 * 86_400, -86_400, -60, 60, 3000))
+        if kind == "worker-clock" and rng.random() < 0.5:
+            detail, seconds = rng.choice(_JUMP_POINTS), float(rng.randint(1, 6))
     return Fault(at, kind, detail, number, seconds, rng.randrange(1000))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from routec.runtime.stream.observer import Silent
 from tests.kafka.chaos.board import (
     AWAY,
     DECIDER_MOODS,
+    JUMP,
     KILL,
     LANE_AT,
     POINTS,
@@ -32,6 +34,8 @@ from tests.kafka.chaos.policy import follow
 
 BY = "chaos-by"
 """Header of a decision that names the worker that made it."""
+FULL_DISK = "CHAOS_FULL_DISK"
+"""Variable of a worker that finds every disk full when it starts."""
 
 
 class Moody:
@@ -80,7 +84,7 @@ class Moody:
 
 
 class Fire:
-    """Notes what every lane is at, and ends or stops the process when it is told to."""
+    """Notes what every lane is at; ends or stops the process, or has its clock jump, when told."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -95,6 +99,9 @@ class Fire:
                 action, board.action = board.action, 0
                 board.fired_at = time.monotonic()
                 board.fired = 1
+                if action == JUMP:
+                    board.clock = board.jump
+                    return
                 os.kill(os.getpid(), signal.SIGKILL if action == KILL else signal.SIGSTOP)
 
 
@@ -108,12 +115,39 @@ class Watching(Silent):
         self._board.lanes[partition] = AWAY
 
 
+def fill_disk(pid: int) -> None:
+    """Have every file refuse to grow, for a process and wherever the file is (EFBIG).
+
+    Raises:
+        ProcessLookupError: the process has ended.
+    """
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+
+
+def _clear_disk() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _find_disk_full() -> None:
+    """Fill the disk, and make sure that it is."""
+    fill_disk(os.getpid())
+    try:
+        os.write(2, b"there is room\n")
+    except OSError:
+        return
+    raise AssertionError("the disk was to be full")
+
+
 def work(program: Program, folder: Path, name: str, environment: dict[str, str]) -> int:
     """Be a worker until signalled; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(relativeCreated)d %(message)s")
     board = open_board(folder / f"{name}.board")
     real = time.time
     time.time = lambda: real() + board.clock
+    if FULL_DISK in environment:
+        _find_disk_full()
     config = load_config(folder / "routec.toml", environment)
     pause = json.loads((folder / "scenario.json").read_text())["pause"]
     live, follower = follow(program, config, board)
@@ -125,6 +159,8 @@ def work(program: Program, folder: Path, name: str, environment: dict[str, str])
     except StreamError as error:
         code = error.code
         logging.warning("%s: %s", error.code, error.message)
+    finally:
+        _clear_disk()  # what follows is the suite's own
     counts = worker.counts
     ended = {"code": code, "decided": counts.decided, "dead": counts.dead, "stale": counts.stale}
     (folder / f"{name}.ended").write_text(json.dumps(ended))

@@ -170,6 +170,10 @@ class Tail:
         )
         return next(times, None)
 
+    def has_decided(self, worker: str, after: float) -> bool:
+        """Whether a decision of a worker came after a time, on the monotonic clock."""
+        return any(at > after and by == worker for seen in self.seen.values() for at, by in seen)
+
     async def _follow(self) -> None:
         while True:
             try:
