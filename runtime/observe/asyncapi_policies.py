@@ -9,6 +9,7 @@ import msgspec
 from routec.compiler.program import SCHEMA as PROGRAM_SCHEMA
 from routec.runtime.events.decision import Outcome
 from routec.runtime.observe.json_schema import (
+    DIGITS,
     HASH,
     REFERENCE,
     TEXT,
@@ -20,6 +21,7 @@ from routec.runtime.observe.json_schema import (
     or_null,
 )
 from routec.runtime.policies.instruction import CANDIDATE, MODE, PREVIOUS, SHARE
+from routec.runtime.policies.signature import SEQUENCE, SIGNATURE
 from routec.runtime.policies.status import FailureStatus, ProgramStatus, WorkerStatus
 
 
@@ -82,11 +84,20 @@ def messages() -> dict[str, Any]:
             "pattern": r"^[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$",
         },
     }
+    signed = {
+        SIGNATURE: {
+            "description": "Over topic, key, value and all other headers of routec; asked for "
+            "where workers are configured with keys.",
+            "type": "string",
+            "pattern": "^ed25519:[^:]+:[A-Za-z0-9+/]+=*$",
+        },
+        SEQUENCE: {"description": "Rises with every signed record of a policy.", **DIGITS},
+    }
     return {
         "policy": {
             "summary": "A policy to put in force; a tombstone takes it back",
             "contentType": "application/json",
-            "headers": {"type": "object", "properties": candidate},
+            "headers": {"type": "object", "properties": candidate | signed},
             "payload": or_null(named("ProgramFile")),
             "bindings": _key(
                 f"`NAME`, the policy in force; `NAME{CANDIDATE}`, one that is tried beside it; "

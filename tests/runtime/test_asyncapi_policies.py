@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from routec.compiler.program import digest, dump
-from routec.runtime.config import Config
+from routec.runtime.config import Config, Secret
 from routec.runtime.dlq.letter import Letter, Source
 from routec.runtime.dlq.register import entry_of, register_topic
+from routec.runtime.keys import write_private
 from routec.runtime.policies.instruction import Instruction, read_instruction
 from routec.runtime.policies.shadow import Comparer
+from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import (
     FailureStatus,
     ProgramStatus,
@@ -102,6 +104,18 @@ def test_the_headers_of_a_candidate_are_valid_exactly_when_they_are_followed(
     assert isinstance(found, Instruction) is fine
     schema = validator(MESSAGES["policy"]["headers"])
     assert (not list(schema.iter_errors(headers))) is fine
+
+
+def test_a_signed_record_has_the_headers_that_are_described() -> None:
+    signer = Signer(Secret(write_private(bytes(32))))
+    headers = signer.sign_record("p", b"live", dump(OLD), (), 7)
+    found = {name: (value or b"").decode() for name, value in headers}
+    described = MESSAGES["policy"]["headers"]
+    assert list(validator(described).iter_errors(found)) == []
+    assert found.keys() <= described["properties"].keys()
+    assert len(found) == 2
+    for name in found:
+        assert list(validator(described).iter_errors(found | {name: "x"}))
 
 
 def test_a_status_with_every_member_is_valid_and_fully_described() -> None:
