@@ -83,11 +83,12 @@ class Decoder:
         event = _parse(value, self._limits.depth)
         if isinstance(event, Dead):
             return event
-        headers: dict[str, str] | Dead | None = None
+        headers: dict[str, str] = {}
         if record.headers:
-            headers = _cloud_event_headers(record.headers)
-            if isinstance(headers, Dead):
-                return headers
+            found = _cloud_event_headers(record.headers)
+            if isinstance(found, Dead):
+                return found
+            headers = found
             if is_structured(record.headers):
                 event = _unwrap(event, self._limits.depth)
                 if isinstance(event, Dead):
