@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,9 +11,7 @@ import orjson
 from routec.cli.corpus import read_events
 from routec.cli.errors import CommandError
 from routec.runtime.records import Record
-from routec.runtime.replay import Event, Lookup
-
-_KEPT = ("decision_id", "time", "signals", "failures", "category", "cache")
+from routec.runtime.replay import Event, Lookup, milliseconds, read_recorded
 
 
 class EventFile:
@@ -33,7 +30,7 @@ class EventFile:
 
     def __init__(self, events: str, decisions: str | None = None) -> None:
         self._file = events
-        self._decisions: dict[str, deque[dict[str, Any]]] = {}
+        self._decisions: dict[str, deque[bytes]] = {}
         if decisions is not None:
             for number, line in read_events(decisions):
                 self._remember(decisions, number, line)
@@ -48,8 +45,9 @@ class EventFile:
             event = _object(line) or {}
             name = event.get("request_id")
             waiting = self._decisions.get(name) if isinstance(name, str) else None
-            decision = waiting.popleft() if waiting else {}
-            time = _milliseconds(decision.get("time"))
+            written = waiting.popleft() if waiting else b"{}"
+            decision = _object(written) or {}
+            time = milliseconds(decision.get("time"))
             yield Event(
                 number,
                 Record("recorded", 0, number, time, None, line),
@@ -57,6 +55,7 @@ class EventFile:
                 _text(decision.get("decision_id")),
                 _failures(decision.get("failures")),
                 _lookup(decision),
+                read_recorded(written),
             )
 
     def _remember(self, file: str, number: int, line: bytes) -> None:
@@ -69,8 +68,7 @@ class EventFile:
                 f"line {number} of `{file}` is no decision event",
                 "name a file of decision events, one a line",
             )
-        kept = {key: decision.get(key) for key in _KEPT}
-        self._decisions.setdefault(name, deque()).append(kept)
+        self._decisions.setdefault(name, deque()).append(line.strip())
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
@@ -116,10 +114,3 @@ def _lookup(decision: Mapping[str, Any]) -> Lookup | None:
         case "miss", _:
             return Lookup(category, "none")
     return None
-
-
-def _milliseconds(stamp: object) -> int:
-    try:
-        return round(datetime.fromisoformat(str(stamp)).timestamp() * 1000) if stamp else 0
-    except (ValueError, OverflowError):
-        return 0

@@ -1,13 +1,17 @@
-"""Decide recorded requests again, and say what another policy would have decided.
+"""Decide recorded requests again, and say what is decided otherwise.
 
-Events are read from a file, one JSON object a line, and decided in its order: one decision event a
-line comes out, or an entry with `error` where there is no decision. Costly signals take the values
-that were recorded: in the event's own member `signals`, or in its decision, named with --decisions.
-What costs little is computed; a costly value that is needed and not recorded is an error, unless
---live computes it. The cache is not asked. What is decided depends on nothing else: the same
-events give the same bytes.
+Requests are read from a file, one JSON object a line, or from a Kafka topic (--from), in no group
+and committing nothing. Costly signals and answers of the cache take the values that were recorded:
+in the decisions topic, in the decisions named with --decisions, or in the event's own member
+`signals`. What costs little is computed; a costly value that is needed and not recorded is an
+error, unless --live computes it. A decision that comes out as it was recorded is printed byte for
+byte as it was recorded.
 
-The exit status is 0 where all events were decided, 1 where some were not, 2 where a file cannot be
+One decision event a line comes out, or an entry with `error` where there is no decision: in the
+order of the file, or partition by partition in the order of the topic. Decisions that differ from
+those of --against, or else from the recorded ones, say so in `against`; --summary counts them.
+
+The exit status is 0 where all events were decided, 1 where some were not, 2 where they cannot be
 read.
 """
 
@@ -15,39 +19,64 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
-from pathlib import Path
+import logging
+import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from routec.cli import exits
-from routec.cli.arguments import add_format
+from routec.cli.arguments import add_format, whole_number
 from routec.cli.errors import CommandError
-from routec.cli.programs import Compiled, compile_file
+from routec.cli.programs import compile_file
 
 if TYPE_CHECKING:
-    from routec.cli.profiling import Profiler
-    from routec.cli.render.replay import Counted
-    from routec.cli.replaying import Answer, Compared
-    from routec.compiler.plan import Profile
-    from routec.compiler.program import Program
-    from routec.runtime.replay import Redecided
+    from routec.runtime.replay.whence import Whence
 
 EXAMPLES = """\
   routec replay helpdesk.route --events requests.jsonl > decisions.jsonl
   routec replay helpdesk.route --events requests.jsonl --decisions decisions.jsonl --summary
   routec replay new.route --events requests.jsonl --against old.route --summary --live
+  routec replay new.route --bootstrap localhost:9092 --from 2h --summary
+  routec replay helpdesk.route --config routec.toml --from 0/1200,1/990 --to 2026-11-22T09:00:00Z
   routec replay helpdesk.route --events requests.jsonl --live --profile-out helpdesk.profile.json
 """
+
+_MOST = 10**9
+_OF_TOPICS = ("bootstrap", "topic", "partition", "to")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec replay``."""
     parser.add_argument("policy", metavar="POLICY", help="a policy")
-    parser.add_argument(
-        "--events", metavar="FILE", required=True, help="request events, one a line"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--events", metavar="FILE", help="request events, one a line")
+    source.add_argument(
+        "--from",
+        dest="begin",
+        metavar="WHEN",
+        help="request events of a Kafka topic, from there: `earliest`, a time as "
+        "2026-11-22T09:00:00Z, ago as 90s, 15m, 2h, 3d, an offset in every partition, or "
+        "PARTITION/OFFSET,…",
     )
     parser.add_argument(
-        "--decisions", metavar="FILE", help="their decisions, one a line, joined by request id"
+        "--to",
+        metavar="WHEN",
+        help="the end of them, not included; the end of the topic as of now if not given",
+    )
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    parser.add_argument("--topic", metavar="TOPIC", help="the topic (default: `topics.requests`)")
+    parser.add_argument(
+        "--partition",
+        action="append",
+        type=whole_number(0, _MOST),
+        metavar="N",
+        help="only this partition; repeatable",
+    )
+    parser.add_argument(
+        "--decisions",
+        metavar="FILE",
+        help="the decisions of --events, one a line, joined by request id; those of a topic are "
+        "read from `topics.decisions`",
     )
     parser.add_argument(
         "--against",
@@ -72,110 +101,74 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay and print."""
+    begin, end = _range(options)
     compiled = compile_file(options.policy, config=options.config)
     against = None
     if options.against is not None:
         against = compile_file(options.against, config=options.config)
-    return asyncio.run(_replay(options, compiled, against))
+
+    from routec.cli.replayer import Asked, replay_file, replay_topic
+
+    asked = Asked(
+        compiled,
+        against,
+        live=options.live,
+        summary=options.summary,
+        format=options.format,
+        profile_out=options.profile_out,
+    )
+    if begin is None or end is None:
+        return _run(replay_file(asked, options.events, options.decisions))
+    config = compiled.config
+    if options.bootstrap is not None:
+        from routec.cli.worker import with_bootstrap
+
+        config = with_bootstrap(config, options.bootstrap)
+    topic = config.topics.requests if options.topic is None else options.topic
+    return _run(replay_topic(asked, config, topic, options.partition or (), begin, end))
 
 
-async def _replay(options: argparse.Namespace, compiled: Compiled, against: Compiled | None) -> int:
-    import orjson
-
-    from routec.cli.event_file import EventFile
-    from routec.cli.render.replay import Counted
-    from routec.cli.replaying import Comparing, replay_of, replayed
-    from routec.runtime.replay import Redecided
-
-    recorded = None if against is None else against.program
-    new = replay_of(compiled, live=options.live, recorded=recorded)
-    replays = [new]
-    comparing = None
-    if against is not None:
-        replays.append(replay_of(against, live=options.live))
-        comparing = Comparing(against.program, compiled.program)
-    profiler = None
-    if options.profile_out is not None:
-        profiler = _profiler(compiled, options.live, recorded)
-    counted = Counted()
-    async for answer, *other in replayed(EventFile(options.events, options.decisions), replays):
-        counted.add(answer)
-        before = other[0] if other else None
-        if comparing is not None and before is not None:
-            comparing.add(before, answer)
-        if profiler is not None and answer.request is not None:
-            profiler.add(answer.event, answer.request)
-        if not isinstance(answer, Redecided):
-            entry = answer.document()
-        elif not options.summary:
-            entry = new.document(answer) | _otherwise(before, answer)
-        if not options.summary:
-            _write_line(orjson.dumps(entry))
-    if profiler is not None:
-        _write_profile(await profiler.profile(), options.profile_out)
-    if options.summary:
-        compared = None if comparing is None else comparing.found
-        _write_summary(options.format, compiled, counted, compared)
-    return exits.FOUND if counted.refused else exits.FINE
-
-
-def _otherwise(before: Answer | None, now: Redecided) -> dict[str, Any]:
-    """What the other policy decides, where that is something else."""
-    from routec.cli.flips import outcome
-    from routec.runtime.replay import Redecided
-
-    if not isinstance(before, Redecided):
-        return {}
-    old, new = before.decision, now.decision
-    if (outcome(old), old.model) == (outcome(new), new.model):
-        return {}
-    guard = None if old.reject is None else old.reject.guard or old.reject.reason
-    told = {"outcome": old.outcome, "route": old.route, "model": old.model, "reject": guard}
-    return {"against": told}
-
-
-def _write_summary(
-    format: str, compiled: Compiled, counted: Counted, compared: Compared | None
-) -> None:
-    from routec.cli.render.json import write_json
-    from routec.cli.render.replay import document, summary
-    from routec.cli.render.styled import write
-
-    name = compiled.program.name
-    if format == "json":
-        write_json(document(name, compiled.hash, counted, compared))
-    else:
-        write(summary(name, counted, compared))
-
-
-def _profiler(compiled: Compiled, live: bool, recorded: Program | None) -> Profiler:
-    from routec.cli.profiling import Profiler
-    from routec.cli.replaying import live_services, reader
-
-    services = live_services(compiled) if live else None
-    return Profiler(compiled.program, reader(compiled.program, recorded), services)
-
-
-def _write_profile(profile: Profile, file: str) -> None:
-    from routec.compiler.plan import ProfileError, dump_profile
-
-    try:
-        data = dump_profile(profile)
-    except ProfileError as error:
-        raise CommandError(error.message, error.help) from error
-    try:
-        Path(file).write_bytes(data)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no path of a file"
+def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:
+    """Where in a topic to begin and to end; ``None`` for a file."""
+    if options.begin is None:
+        for name in _OF_TOPICS:
+            if getattr(options, name) is not None:
+                raise CommandError(
+                    f"`--{name}` is of a topic, and the requests are read from a file",
+                    "write `--from` instead of `--events`, or leave it out",
+                )
+        return None, None
+    if options.decisions is not None:
         raise CommandError(
-            f"cannot write `{file}`: {reason.lower()}", "name another file with `--profile-out`"
-        ) from error
+            "`--decisions` is of a file, and the requests are read from a topic",
+            "name the topic of the decisions with `topics.decisions`",
+        )
+    if options.bootstrap is not None and ":" not in options.bootstrap:
+        raise CommandError(
+            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
+        )
+
+    from routec.runtime.replay.whence import FORMS, LATEST, parse_whence
+
+    now = time.time()
+    try:
+        begin = parse_whence(options.begin, now)
+        return begin, LATEST if options.to is None else parse_whence(options.to, now)
+    except ValueError as error:
+        raise CommandError(str(error), f"write {FORMS}") from error
 
 
-def _write_line(data: bytes) -> None:
-    """One line on standard output, in UTF-8 whatever the locale."""
-    binary = getattr(sys.stdout, "buffer", None)
-    if binary is None:
-        sys.stdout.write(data.decode() + "\n")
-    else:
-        binary.write(data + b"\n")
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    from routec.runtime.stream.errors import StreamError
+
+    # Failures end the command in words; the clients' log of them is for workers.
+    for name in ("routec", "aiokafka"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    try:
+        return asyncio.run(work)
+    except StreamError as error:
+        raise CommandError(error.message, error.help) from error
+    except asyncio.CancelledError:  # told to stop at once
+        return exits.INTERRUPTED
+    finally:
+        work.close()  # interrupted before it began, it would be reported as never awaited

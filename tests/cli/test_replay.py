@@ -263,6 +263,93 @@ def test_events_must_be_named(routec: Run, light: Path) -> None:
     assert "--events" in result.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--events", "e", "--from", "2h"), "not allowed with"),
+        (("--events", "e", "--to", "2h"), "`--to` is of a topic"),
+        (("--events", "e", "--partition", "0"), "`--partition` is of a topic"),
+        (("--events", "e", "--bootstrap", "h:1"), "`--bootstrap` is of a topic"),
+        (("--from", "2h", "--decisions", "d"), "`--decisions` is of a file"),
+        (("--from", "yesterday"), "`yesterday` is no place in a topic"),
+        (("--from", "2h", "--to", "0/1,0/2"), "names partition 0 twice"),
+        (("--from", "2h", "--bootstrap", "nowhere"), "`nowhere` is no address of a broker"),
+        (("--from", "2h", "--partition", "-1"), "is no whole number"),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    routec: Run, light: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    result = routec("replay", light, *arguments)
+    assert (result.status, result.out) == (exits.UNABLE, "")
+    assert says in result.err
+
+
+# --- against what was recorded ------------------------------------------------------
+
+
+def decided(routec: Run, policy: Path, file: Path, name: str = "decided.jsonl") -> Path:
+    out = routec("replay", policy, "--events", file).out
+    path = policy.parent / name
+    path.write_text(out)
+    return path
+
+
+def test_without_another_policy_the_recorded_decisions_are_compared_with(
+    routec: Run, clean: Path
+) -> None:
+    file = lines(
+        clean,
+        [
+            event("stays", "hello", SIGNALS),
+            event("passes", "asap", {**SIGNALS, "refund": -0.2}),
+            event("loses", "write to john@example.com", SIGNALS),
+            event("new", "hello", SIGNALS),
+        ],
+    )
+    before = decided(routec, clean, file)
+    rows = before.read_text().splitlines()
+    before.write_text("\n".join(rows[:3]) + "\n")
+    new = clean.parent / "new.route"
+    new.write_text(
+        CLEAN.replace("reject 429", 'tag "loud" reject 429')
+        .replace("urgent and tier == free", "urgent and tier == pro")
+        .replace('redact pii  tag "mail"', "redact pii")
+        .replace("to mini }\n", "to opus }\n")
+    )
+    asked = ("replay", new, "--events", file, "--decisions", before)
+    found = routec(*asked, "--summary", "--format", "json").json["against"]
+    assert found["baseline"] == "recorded"
+    assert [one["name"] for one in found["policies"]] == ["clean"]
+    assert (found["both"], found["only_new"], found["changed"]) == (3, 1, 1)
+    assert found["safety"]["now_past"] == {"shouting": {"count": 1, "examples": ["passes"]}}
+    assert found["safety"]["tags_lost"] == {"mail": {"count": 1, "examples": ["loses"]}}
+    assert found["other_model"] == 2
+    # The rejected one cost nothing, and two went to a model of which the price is still known.
+    assert found["cost"]["priced"] == 3
+    assert found["cost"]["delta"] == pytest.approx(3 * 100 * 25e-6 - 2 * 100 * 2e-6, rel=0.1)
+    entries = {one["request_id"]: one for one in read(routec(*asked).out)}
+    assert entries["passes"]["against"]["reject"] == "shouting"
+    assert entries["stays"]["against"]["model"] == "mini"
+    assert "against" not in entries["new"]
+    words = routec(*asked, "--summary").out
+    assert "3 were decided by clean sha256:" in words
+    assert "1 are decided now and have no recorded decision" in words
+
+
+def test_what_did_not_change_is_printed_as_it_was_recorded(routec: Run, clean: Path) -> None:
+    """Times and all, whatever the order of its members; what is another decision is not."""
+    file = lines(clean, [event("a", "asap", SIGNALS), event("b", "hello", SIGNALS)])
+    rows = read(decided(routec, clean, file).read_text())
+    rows[0] = {"timing_us": {"total": 77}, **{k: v for k, v in rows[0].items() if k != "timing_us"}}
+    rows[1]["route"] = "refunds"
+    before = lines(clean, rows, "before.jsonl")
+    out = routec("replay", clean, "--events", file, "--decisions", before).out.splitlines()
+    assert out[0] == before.read_text().splitlines()[0]
+    assert json.loads(out[1])["against"]["route"] == "refunds"
+    assert json.loads(out[1])["timing_us"] == {}
+
+
 def test_no_events_are_no_decisions(routec: Run, light: Path) -> None:
     result = routec("replay", light, "--events", lines(light, []))
     assert (result.status, result.out) == (exits.FINE, "")
@@ -331,18 +418,32 @@ def test_against_an_old_policy_flips_costs_and_safety(routec: Run, clean: Path) 
     asked = ("replay", new, "--against", clean, "--events", file)
     found = routec(*asked, "--summary", "--format", "json").json["against"]
     assert (found["both"], found["changed"], found["share"]) == (5, 3, 3 / 5)
-    assert found["moves"] == [
-        {"from": "reject shouting", "to": "route general", "count": 1},
-        {"from": "route general", "to": "reject shouting", "count": 1},
-        {"from": "route general", "to": "route refunds", "count": 1},
+    assert [
+        (m["from"], m["to"], m["count"], m["share"], m["examples"]) for m in found["moves"]
+    ] == [
+        ("reject shouting", "route general", 1, 0.2, ["passes"]),
+        ("route general", "reject shouting", 1, 0.2, ["stops"]),
+        ("route general", "route refunds", 1, 0.2, ["moves"]),
     ]
+    assert [(m["from"], m["to"], m["examples"]) for m in found["outcomes"]] == [
+        ("reject", "route", ["passes"]),
+        ("route", "reject", ["stops"]),
+    ]
+    assert found["baseline"] == "policy"
+    assert [(one["name"], one["count"]) for one in found["policies"]] == [("clean", 5)]
     assert found["safety"] == {
         "rejected_old": 1,
         "rejected_new": 1,
         "now_rejected": 1,
         "now_passed": 1,
+        "now_rejected_by": {"shouting": {"count": 1, "examples": ["stops"]}},
+        "now_past": {"shouting": {"count": 1, "examples": ["passes"]}},
         "masked_less": 1,
         "masked_more": 0,
+        "redactions_lost": {"email": {"count": 1, "examples": ["unmasked"]}},
+        "redactions_added": {},
+        "tags_lost": {},
+        "tags_added": {},
     }
     cost = found["cost"]
     assert cost["priced"] == 5
@@ -353,6 +454,8 @@ def test_against_an_old_policy_flips_costs_and_safety(routec: Run, clean: Path) 
     assert "3 of 5 change outcome (60.00%)" in words
     assert "rejected 1 -> 1: 1 more, 1 no longer" in words
     assert "0 are masked more, 1 less" in words
+    assert "let past shouting 1  such as passes" in words
+    assert "no longer masked: email 1  such as unmasked" in words
     decisions = {d["request_id"]: d for d in read(routec(*asked).out)}
     assert decisions["moves"]["against"] == {
         "outcome": "route",
