@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Thing:
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any, str], list[int]]]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], list[int]]:
     """Counts calls of a function from now on."""
     gc.collect()
 
@@ -47,7 +47,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any, str], list
         monkeypatch.setattr(module, name, counted)
         return calls
 
-    yield count
+    return count
 
 
 def test_a_thing_is_loaded_once_and_anew_after_its_last_user_has_gone() -> None:
