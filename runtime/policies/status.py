@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import socket
 import time
 
 import msgspec
 
-from routec.runtime.config import Config
+from routec.runtime.config import Config, Observability
 from routec.runtime.policies.activation import Activation, Standing
 
 INTERVAL = 30.0
@@ -80,6 +82,9 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         skipped: events that were to be compared and were not.
         refused: records of the control topic that were refused since it started.
         failures: the last of them, oldest first.
+        host: the machine that it runs on.
+        metrics: address of its metrics, ``http://HOST:PORT``; one of loopback is meant on that
+            machine. Without one they are not served, or at a port that was free.
     """
 
     worker: str
@@ -96,6 +101,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     skipped: int = 0
     refused: int = 0
     failures: tuple[FailureStatus, ...] = ()
+    host: str = ""
+    metrics: str | None = None
 
 
 class Reporter:
@@ -111,7 +118,9 @@ class Reporter:
         self._activation = activation
         self._group = kafka.group
         self._started = time.time()
-        self.worker = kafka.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+        self._host = socket.gethostname()
+        self._metrics = metrics_address(config.observability, self._host)
+        self.worker = kafka.instance_id or f"{self._host}-{os.getpid()}"
 
     @property
     def key(self) -> bytes:
@@ -149,7 +158,24 @@ class Reporter:
                 )
                 for one in activation.failures
             ),
+            host=self._host,
+            metrics=self._metrics,
         )
+
+
+def metrics_address(observability: Observability, host: str) -> str | None:
+    """Where others find a worker's metrics; ``None`` where they do not.
+
+    Args:
+        observability: what is served, and where.
+        host: the machine's name, for one that listens on all its addresses.
+    """
+    if not observability.metrics or not observability.port:
+        return None
+    name = observability.host
+    with contextlib.suppress(ValueError):
+        name = host if ipaddress.ip_address(name).is_unspecified else name
+    return f"http://{f'[{name}]' if ':' in name else name}:{observability.port}"
 
 
 def _program(one: Standing) -> ProgramStatus:
