@@ -178,9 +178,10 @@ class PolicyService:
                 outcomes.append(read)
                 continue
             decision = next(decisions)
+            name = decision_id(record)
             if decision.ticket is not None:
-                self._remember(decision_id(record), decision.ticket)
-            outcomes.append(self._encoder.encode(record, read, decision))
+                self._remember(name, decision.ticket)
+            outcomes.append(self._encoder.encode(record, name, read, decision))
         self._tell_entries()
         return outcomes
 

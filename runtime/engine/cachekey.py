@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +24,8 @@ WITHOUT_EFFECT = frozenset(
 )
 """Members of a body that do not change what is answered."""
 
+_APART = WITHOUT_EFFECT | {"messages"}
+
 
 def cache_key(
     request: Request, messages: Sequence[Message], reading: str
@@ -42,20 +44,24 @@ def cache_key(
         Two digests of 32 bytes; ``None`` if the request is not plain JSON.
     """
     last = request.last_user
-    body: Mapping[str, Any] = request.body
+    body = request.body
     raw = body.get("messages") or [{} for _ in messages]
-    conversation = []
+    conversation: list[list[Any]] = []
     for index, (message, original) in enumerate(zip(messages, raw, strict=True)):
+        text = None if index == last else message.text
         content = original.get("content")
+        if isinstance(content, str) and len(original) == 2 and "role" in original:
+            # Nothing but its role and its text.
+            conversation.append([message.role, text, (), {}])
+            continue
         parts = (
             [p for p in content if not isinstance(p.get("text"), str)]
             if isinstance(content, list)
             else []
         )
         others = {k: v for k, v in original.items() if k not in ("role", "content")}
-        text = None if index == last else message.text
         conversation.append([message.role, text, parts, others])
-    rest = {k: v for k, v in body.items() if k != "messages" and k not in WITHOUT_EFFECT}
+    rest = {k: v for k, v in body.items() if k not in _APART}
     try:
         context = orjson.dumps([reading, conversation, rest], option=orjson.OPT_SORT_KEYS)
     except TypeError:

@@ -121,9 +121,11 @@ class Decoder:
             return Dead(
                 "invalid-event", f"`attributes` must be an object, it is {json_type(attributes)}"
             )
-        name = _identity(event.get("request_id"), headers, fallback_id)
-        if isinstance(name, Dead):
-            return name
+        name = event.get("request_id")
+        if type(name) is not str or not 0 < len(name) <= MAX_ID:
+            name = _identity(name, headers, fallback_id)
+            if isinstance(name, Dead):
+                return name
         stamp = event.get("time")
         time = _time(headers.get("ce_time") if stamp is None else stamp, fallback_ms)
         if isinstance(time, Dead):

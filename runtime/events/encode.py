@@ -61,12 +61,19 @@ class Encoder:
         self._policy = {"name": name, "hash": hash}
         self._targets = {key: _target(model) for key, model in models.items()}
 
-    def encode(self, record: Record, request: Request, decision: Decision) -> Decided:
-        """The decision event about a record, the same bytes each time but for its timings."""
-        event = self.event(decision_id(record), request, decision)
+    def encode(self, record: Record, id: str, request: Request, decision: Decision) -> Decided:
+        """The decision event about a record, the same bytes each time but for its timings.
+
+        Args:
+            record: what holds the request.
+            id: its `decision_id`.
+            request: the request.
+            decision: the decision.
+        """
+        event = self.event(id, request, decision)
         headers = record.headers
         if headers:
-            headers = self._headers(headers, event["decision_id"], event["time"])
+            headers = self._headers(headers, id, event["time"])
         return Decided(orjson.dumps(event), headers)
 
     def event(self, id: str, request: Request, decision: Decision) -> dict[str, Any]:

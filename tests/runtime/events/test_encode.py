@@ -21,7 +21,7 @@ from routec.runtime.events import (
     Span,
     decision_id,
 )
-from routec.runtime.records import Headers, Record
+from routec.runtime.records import Decided, Headers, Record
 
 MODELS = {
     "mini": Model("mini", "gpt-5-mini", provider="openai"),
@@ -56,8 +56,12 @@ def record(headers: Headers = ()) -> Record:
     return Record("requests", 3, 17, 0, b"key", b"{}", headers)
 
 
+def encode(record: Record, decision: Decision = ROUTED) -> Decided:
+    return ENCODER.encode(record, decision_id(record), REQUEST, decision)
+
+
 def event(decision: Decision) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(ENCODER.encode(record(), REQUEST, decision).value)
+    value: dict[str, Any] = json.loads(encode(record(), decision).value)
     return value
 
 
@@ -123,12 +127,12 @@ def test_the_id_depends_on_the_place_alone_and_the_bytes_on_the_decision_alone()
     places = [("requests", 3, 18), ("requests", 4, 17), ("other", 3, 17), ("requests31", 7, 17)]
     ids = {decision_id(Record(t, p, o, 0, None, None)) for t, p, o in places}
     assert len(ids | {decision_id(record())}) == 5
-    assert ENCODER.encode(record(), REQUEST, ROUTED) == ENCODER.encode(record(), REQUEST, ROUTED)
+    assert encode(record()) == encode(record())
 
 
 def test_plain_headers_are_copied() -> None:
     headers = (("traceparent", b"00-ab-cd-01"), ("x", b"\xff"), ("x", b"2"))
-    assert ENCODER.encode(record(headers), REQUEST, ROUTED).headers == headers
+    assert encode(record(headers)).headers == headers
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_plain_headers_are_copied() -> None:
     ],
 )
 def test_a_cloud_event_is_answered_with_one_in_binary_mode(headers: Headers) -> None:
-    decided = ENCODER.encode(record(headers), REQUEST, ROUTED)
+    decided = encode(record(headers))
     assert sorted(decided.headers) == [
         ("ce_id", decision_id(record()).encode()),
         ("ce_source", b"routec/helpdesk"),
