@@ -124,8 +124,15 @@ def test_a_status_with_every_member_is_valid_and_fully_described() -> None:
     used = msgspec.convert(texts, ProgramStatus)
     failure = FailureStatus("active", "invalid-program", "no", 2.0, 0, 8, "sha256:2")
     counts = dict.fromkeys(("tried", "fallen_back", "compared", "differing", "skipped"), 3)
+    where = {"host": "box", "metrics": "http://box:9464"}
     whole = WorkerStatus(
-        *("w-1", "g", "live", 9.0, 1.0), used, used, **counts, refused=1, failures=(failure,)
+        *("w-1", "g", "live", 9.0, 1.0),
+        used,
+        used,
+        **counts,
+        refused=1,
+        failures=(failure,),
+        **where,
     )
     value = encode_status(whole)
     assert decode_status(value) == whole
