@@ -1,7 +1,10 @@
 """Watch workers at work: rates, lag, outcomes, routes, cache, signals, failures, what is in flight.
 
-Reads what each worker serves at /metrics and /healthz; several workers are shown together. Ctrl-C
-ends it. Counters are since the workers' start, rates and latencies between two looks.
+Reads what each worker serves at /metrics and /healthz; several workers are shown together. With
+--bootstrap, or --config, the workers are found through Kafka: it shows how far each group is, which
+worker decides by which policy, and which is lost; and the metrics of those whose addresses answer.
+
+Ctrl-C ends it. Counters are since the workers' start, rates and latencies between two looks.
 """
 
 from __future__ import annotations
@@ -9,16 +12,21 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from routec.cli import exits
 from routec.cli.arguments import add_format, whole_number
 from routec.cli.errors import CommandError
 
+if TYPE_CHECKING:
+    from routec.cli.sights import Sight
+    from routec.runtime.config import Config
+
 EXAMPLES = """\
   routec top
   routec top http://worker-1:9464 http://worker-2:9464
+  routec top --bootstrap localhost:9092
+  routec top --config /etc/routec/routec.toml --once
   routec top --once --format json
 """
 
@@ -34,8 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "workers",
         metavar="URL",
         nargs="*",
-        default=[_DEFAULT],
         help=f"addresses of workers' metrics (default: {_DEFAULT})",
+    )
+    parser.add_argument(
+        "--bootstrap", metavar="HOST:PORT", help="find the workers of this Kafka cluster"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="find the workers of the cluster of this configuration"
     )
     parser.add_argument(
         "--interval",
@@ -55,7 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Watch until Ctrl-C, or print once."""
     from routec.cli.render.styled import coloured
-    from routec.runtime.observe.scrape import ScrapeError, base_of, look
+    from routec.cli.sights import ClusterSight, WorkerSight
+    from routec.runtime.observe.scrape import ScrapeError
+    from routec.runtime.stream.errors import StreamError
 
     if not options.once and options.format == "json":
         raise CommandError("`--format json` needs `--once`", "add `--once`")
@@ -63,56 +78,78 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("there is no terminal to draw on", "add `--once`")
     seconds = options.interval / 1000
     try:
-        bases = list(dict.fromkeys(base_of(one) for one in options.workers))
-        first = look(bases, _PATIENCE)
-        if not options.once:
-            return _watch(bases, first, max(seconds, 0.1))
-        second = None
-        if seconds:
-            time.sleep(seconds)
-            second = look(bases, _PATIENCE)
-    except ScrapeError as error:
+        sight: Sight
+        if options.bootstrap is None and options.config is None:
+            sight = WorkerSight(options.workers or [_DEFAULT], _PATIENCE)
+        else:
+            sight = ClusterSight(_config(options))
+        with sight:
+            if options.once:
+                return _once(sight, seconds, options.format)
+            return _watch(sight, max(seconds, 0.1))
+    except (ScrapeError, StreamError) as error:
         raise CommandError(error.message, error.help) from error
-    from routec.runtime.observe.view import view
-
-    _print(view(first) if second is None else view(second, first), bases, options.format)
-    return exits.FINE
 
 
-def _print(seen: dict[str, Any], bases: list[str], format: str) -> None:
-    if format == "json":
-        from routec.cli.render.json import write_json
+def _config(options: argparse.Namespace) -> Config:
+    from routec.cli.programs import read_config
 
-        write_json(seen)
-        return
+    if options.workers:
+        raise CommandError(
+            "addresses of workers and a cluster exclude each other",
+            "leave out the addresses: the workers are found through Kafka",
+        )
+    config = read_config("routec.toml", options.config)
+    if options.bootstrap is None:
+        return config
+    if ":" not in options.bootstrap:
+        raise CommandError(
+            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
+        )
+    from routec.cli.worker import with_bootstrap
+
+    return with_bootstrap(config, options.bootstrap)
+
+
+def _once(sight: Sight, seconds: float, format: str) -> int:
     from routec.cli.render.styled import coloured
     from routec.cli.render.top import show
 
-    show(seen, bases, sys.stdout, colour=coloured(sys.stdout))
+    sight.look()
+    if seconds:
+        sight.rest(seconds)
+        sight.look()
+    if format == "json":
+        from routec.cli.render.json import write_json
+
+        write_json(sight.document())
+    else:
+        show(sight.screen(None), sys.stdout, colour=coloured(sys.stdout))
+    return exits.FINE
 
 
-def _watch(bases: list[str], first: Any, seconds: float) -> int:
+def _watch(sight: Sight, seconds: float) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from routec.cli.render.top import screen
-    from routec.runtime.observe.scrape import ScrapeError, look
-    from routec.runtime.observe.view import view
+    from routec.runtime.observe.scrape import ScrapeError
+    from routec.runtime.stream.errors import StreamError
 
     # The terminal gets its screen back whoever ends this.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    old, new, trouble = None, first, None
+    trouble = None
     try:
+        sight.look()
         with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live:
             while True:
-                live.update(screen(view(new, old), bases, trouble), refresh=True)
-                time.sleep(seconds)
+                live.update(sight.screen(trouble), refresh=True)
+                sight.rest(seconds)
                 try:
-                    looked = look(bases, _PATIENCE)
-                except ScrapeError as error:
+                    sight.look()
+                except (ScrapeError, StreamError) as error:
                     trouble = error.message
                 else:
-                    old, new, trouble = new, looked, None
+                    trouble = None
     except KeyboardInterrupt:
         return exits.FINE
     finally:

@@ -18,12 +18,11 @@ _WIDTH = 100
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def show(seen: Mapping[str, Any], bases: Sequence[str], stream: TextIO, *, colour: bool) -> None:
-    """Write the picture once.
+def show(picture: RenderableType, stream: TextIO, *, colour: bool) -> None:
+    """Write a picture once.
 
     Args:
-        seen: what `routec.runtime.observe.view` found.
-        bases: addresses of the workers.
+        picture: the picture.
         stream: where to.
         colour: whether the stream wants colours.
     """
@@ -33,7 +32,7 @@ def show(seen: Mapping[str, Any], bases: Sequence[str], stream: TextIO, *, colou
     console = Console(
         file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False
     )
-    console.print(screen(seen, bases))
+    console.print(picture)
 
 
 def screen(
@@ -54,6 +53,64 @@ def screen(
     parts += [_flow(seen), _decided(seen)]
     parts += [table for table in (_cache(seen), _signals(seen), _dead(seen)) if table is not None]
     return Group(*parts)
+
+
+def cluster_screen(
+    seen: Mapping[str, Any], bases: Sequence[str], trouble: str | None = None
+) -> RenderableType:
+    """The picture of a cluster, and of its workers' metrics below.
+
+    Args:
+        seen: the object of `--format json`.
+        bases: addresses of the workers whose metrics are in it.
+        trouble: why it is not up to date.
+    """
+    from rich.console import Group
+
+    letters = seen["dead_letters"]
+    parts: list[RenderableType] = [_text(f"routec top · {seen['bootstrap']}", "bold")]
+    if trouble is not None:
+        parts.append(_text(f"not up to date: {trouble}", "bold red"))
+    table = _table(seen["topic"], "a second", "")
+    table.add_row("requests come", _per_second(seen["requests"]), "")
+    if letters["kept"] is not None:
+        table.add_row("dead letters", _per_second(letters), f"{letters['kept']:,} kept")
+    parts.append(table)
+    for group in seen["groups"]:
+        parts += [_group(group), _workers(group, seen["unreachable"])]
+    if seen["metrics"] is not None:
+        parts.append(screen(seen["metrics"], bases))
+    return Group(*parts)
+
+
+def _group(group: Mapping[str, Any]) -> RenderableType:
+    table = _table(f"group {visible(group['group'])}", "", "")
+    lag, whole = group["lag"], len(group["lag"]["partitions"])
+    table.add_row("decided", f"{_per_second(group['decided'])} a second", "")
+    table.add_row("lag", _number(lag["events"]), _worst(lag["partitions"], "partition "))
+    if group["partitions_begun"] < whole:
+        table.add_row("begun", f"{group['partitions_begun']} of {whole} partitions", "")
+    for one in group["policies"]:
+        name = visible(f"{one['name']} {one['hash'][:15]}")
+        table.add_row(name, f"{one['workers']} workers", "")
+    return table
+
+
+def _workers(group: Mapping[str, Any], unreachable: Mapping[str, str]) -> RenderableType:
+    table = _table("workers", "policy", "state", "metrics")
+    for one in group["workers"][:_MOST]:
+        hash = one["policy"]["hash"].removeprefix("sha256:")[:8]
+        tried = "" if one["candidate"] is None else " + candidate"
+        lost = f"lost: silent for {_seconds(one['age'])}"
+        state = _text(lost, "bold red") if one["lost"] else _text("running", "green")
+        where = one["metrics"] or "not served"
+        if where in unreachable:
+            where += " (no answer)"
+        table.add_row(visible(one["worker"]), visible(hash + tried), state, visible(where))
+    _more(table, len(group["workers"]))
+    if not group["workers"]:
+        table.add_row("none has told its status", "", "", "")
+    return table
 
 
 def _head(seen: Mapping[str, Any], bases: Sequence[str]) -> RenderableType:
@@ -205,7 +262,7 @@ def _bytes(count: float) -> str:
     return f"{count:,.0f} B"
 
 
-def _worst(partitions: Mapping[str, float]) -> str:
-    behind: Iterable[tuple[str, float]] = partitions.items()
+def _worst(partitions: Mapping[Any, float], of: str = "") -> str:
+    behind: Iterable[tuple[Any, float]] = partitions.items()
     name, events = max(behind, key=lambda one: one[1], default=("", 0.0))
-    return f"most: {events:,.0f} in {visible(name)}" if events else ""
+    return f"most: {events:,.0f} in {of}{visible(str(name))}" if events else ""

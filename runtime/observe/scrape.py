@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ Labels = tuple[tuple[str, str], ...]
 """Labels of a sample, sorted by name."""
 Samples = Mapping[str, Mapping[Labels, float]]
 """Values by name of the sample and its labels."""
+_Shown = tuple[Samples, Mapping[str, bool]]
 
 MAX_BYTES = 16 * 1024 * 1024
 """Longest answer that is read."""
@@ -52,6 +54,7 @@ class Snapshot:
     conditions: tuple[Mapping[str, bool], ...]
 
 
+_AT_ONCE = 16
 _LARGEST = frozenset({"routec_oldest_event_age_seconds"})
 _HELP = "name a worker's address, as `routec run` logs it: `http://127.0.0.1:9464`"
 # A proxy is for the world outside, not for a worker's own port.
@@ -88,15 +91,54 @@ def look(bases: Iterable[str], seconds: float = 5.0) -> Snapshot:
     Raises:
         ScrapeError: one does not answer, or with something else than a worker's metrics.
     """
+    return _together([_read(base, seconds) for base in bases])
+
+
+def look_where_possible(
+    bases: Iterable[str], seconds: float = 2.0
+) -> tuple[Snapshot | None, dict[str, str]]:
+    """Read the metrics and conditions of those workers that answer, all at once.
+
+    Args:
+        bases: their addresses.
+        seconds: how long each may take to answer.
+
+    Returns:
+        What they showed, ``None`` where none answers; and why the others do not, by address.
+    """
+    wanted = list(bases)
+    found: list[_Shown] = []
+    failed: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        asked = [pool.submit(_read_named, base, seconds) for base in wanted]
+        for base, answer in zip(wanted, asked, strict=True):
+            try:
+                found.append(answer.result())
+            except ScrapeError as error:
+                failed[base] = error.message
+    return (_together(found) if found else None), failed
+
+
+def _read_named(base: str, seconds: float) -> _Shown:
+    """Read what an address shows that a worker has named: it may be anything."""
+    return _read(base_of(base), seconds)
+
+
+def _read(base: str, seconds: float) -> _Shown:
+    samples = read_samples(_get(base, "/metrics", seconds), base)
+    return samples, _conditions(_get(base, "/healthz", seconds))
+
+
+def _together(shown: Iterable[_Shown]) -> Snapshot:
     together: dict[str, dict[Labels, float]] = {}
     conditions: list[Mapping[str, bool]] = []
-    for base in bases:
-        for name, values in read_samples(_get(base, "/metrics", seconds), base).items():
+    for samples, own in shown:
+        conditions.append(own)
+        for name, values in samples.items():
             sums = together.setdefault(name, {})
             for labels, value in values.items():
                 before = sums.get(labels, 0.0)
                 sums[labels] = max(before, value) if name in _LARGEST else before + value
-        conditions.append(_conditions(_get(base, "/healthz", seconds)))
     return Snapshot(time.monotonic(), together, tuple(conditions))
 
 
