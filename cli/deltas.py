@@ -83,6 +83,8 @@ class Compared:
         rejected: events that are rejected by the old, and by the new decision.
         now_rejected: events that only the new one rejects, by what rejects them.
         now_passed: events that only the old one rejects, by what rejected them.
+        perhaps_passed: events that the old one rejects and that cannot be decided now, by what
+            rejected them: a value that the new decision needs was not asked for then.
         unmasked: events of which less is masked than before, neither being rejected.
         masked: events of which more is masked.
         unmasked_kinds: what is masked no longer; one event may lose several kinds.
@@ -105,6 +107,7 @@ class Compared:
     rejected: tuple[int, int] = (0, 0)
     now_rejected: Kinds[str] = field(default_factory=Kinds)
     now_passed: Kinds[str] = field(default_factory=Kinds)
+    perhaps_passed: Kinds[str] = field(default_factory=Kinds)
     unmasked: int = 0
     masked: int = 0
     unmasked_kinds: Kinds[str] = field(default_factory=Kinds)
@@ -146,6 +149,9 @@ class Comparing:
         if none_before or isinstance(new, Refused):
             found.only_old += isinstance(new, Refused) and not none_before
             found.only_new += none_before and not isinstance(new, Refused)
+            if isinstance(old, Redecided | Recorded) and old.decision.reject is not None:
+                name = old.request_id if isinstance(old, Recorded) else old.request.id
+                found.perhaps_passed.add(_by(old.decision), name)
             return
         assert isinstance(old, Redecided | Recorded)
         before, after, request = old.decision, new.decision, new.request

@@ -147,6 +147,7 @@ def _differences(compared: Compared) -> dict[str, Any]:
             "now_passed": compared.now_passed.total(),
             "now_rejected_by": _named(compared.now_rejected),
             "now_past": _named(compared.now_passed),
+            "perhaps_past": _named(compared.perhaps_passed),
             "masked_less": compared.unmasked,
             "masked_more": compared.masked,
             "redactions_lost": _named(compared.unmasked_kinds),
@@ -306,6 +307,7 @@ def _safety(compared: Compared) -> list[Line]:
         )
     ]
     lines += _listed("let past", compared.now_passed, "warning")
+    lines += _listed("perhaps let past, not decided now:", compared.perhaps_passed, "warning")
     lines += _listed("newly rejected by", compared.now_rejected)
     if compared.masked or compared.unmasked:
         lines.append(

@@ -438,6 +438,7 @@ def test_against_an_old_policy_flips_costs_and_safety(routec: Run, clean: Path) 
         "now_passed": 1,
         "now_rejected_by": {"shouting": {"count": 1, "examples": ["stops"]}},
         "now_past": {"shouting": {"count": 1, "examples": ["passes"]}},
+        "perhaps_past": {},
         "masked_less": 1,
         "masked_more": 0,
         "redactions_lost": {"email": {"count": 1, "examples": ["unmasked"]}},

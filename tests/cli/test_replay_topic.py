@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from routec.runtime.deployment import open_deployment
 from routec.runtime.embedded import EmbeddedBroker, embedded_broker
 from routec.runtime.stream.clients import close, connect, make_consumer
 
-from .support import LIGHT, Result, Run
+from .support import LIGHT, Result, Run, start
 
 REQUESTS, DECISIONS, DEAD = "routec.requests", "routec.decisions", "routec.dlq"
 BAD = (b"{", b"[]", None, b'{"body": 1}')
@@ -207,6 +208,28 @@ async def test_a_cluster_without_a_topic_of_decisions_is_said(
     assert result.status == exits.FINE
     assert len(entries(result)) == 3
     assert "there is no topic `absent` of decisions" in result.err
+
+
+async def test_ctrl_c_ends_it_with_what_is_done(cluster: Cluster) -> None:
+    count = 4000
+    await cluster.write(REQUESTS, [(n % 4, request(n)) for n in range(count)])
+    process = start(
+        *("replay", str(cluster.policy), "--bootstrap", cluster.bootstrap, "--from", "earliest")
+    )
+    try:
+        assert process.stdout is not None
+        # Then its output waits for a reader: it cannot be done.
+        first = await asyncio.to_thread(process.stdout.readline)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == exits.INTERRUPTED
+    done = [json.loads(line) for line in (first + out).splitlines()]
+    assert 0 < len(done) < count
+    assert err.decode().startswith("stopped: this is of what was replayed until then")
+    assert "Traceback" not in err.decode()
 
 
 @pytest.mark.parametrize(
