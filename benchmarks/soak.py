@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=10, help="two at least")
     parser.add_argument("--policy", default=str(POLICY), help="a policy file, or `none`")
     parser.add_argument("--rate", type=float, help="events per second instead of half the maximum")
-    parser.add_argument("--events", type=int, default=60_000, help="of a run for the maximum")
+    parser.add_argument("--events", type=int, default=120_000, help="of a run for the maximum")
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the series into a page")
     parser.add_argument("--format", choices=["text", "json"], default="text")

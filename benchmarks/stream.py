@@ -10,7 +10,7 @@ which scans texts.
     python benchmarks/stream.py                         # throughput and latency
     python benchmarks/stream.py --only throughput,latency,rivals,lanes --write docs/streaming.md
     python benchmarks/stream.py --bootstrap HOST:PORT   # a broker that runs; else one is started
-    python benchmarks/stream.py --policy examples/policies/helpdesk.route --events 2000 --rounds 1
+    python benchmarks/stream.py --policy examples/policies/helpdesk.route --policy-events 2000
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from streaming import lanes, latency, page, report, side_by_side, throughput
 from streaming.setting import kafka
 from streaming.throughput import KEYWORDS, POLICY, Who
 
+LEAST_EVENTS = 50_000
+"""Several times what a candidate may have in flight."""
 PARTS = ("throughput", "latency", "rivals", "lanes")
 
 
@@ -53,12 +55,12 @@ class Session:
             runs = await self._throughput()
         if "latency" in asked:
             await self._latency(runs)
+        if self.results:
+            self._part("targets", report.ratios_table(self.results))
         if "rivals" in asked:
             await self._rivals()
         if "lanes" in asked:
             await self._lanes()
-        if self.results:
-            self._part("targets", report.ratios_table(self.results))
 
     def _part(self, name: str, text: str, *notes: str) -> None:
         command = shlex.join(["python", "benchmarks/stream.py", *sys.argv[1:]])
@@ -70,7 +72,7 @@ class Session:
         checked = await throughput.check_policy()
         who = throughput.candidates(given.policy or [str(POLICY), str(KEYWORDS)])
         runs, size = await throughput.measure(
-            self._bootstrap, who, given.events, given.rounds, given.batch
+            self._bootstrap, who, given.events, given.rounds, given.batch, given.policy_events
         )
         self.results += report.throughput_results(runs)
         self._part(
@@ -135,9 +137,11 @@ class Session:
         found = await side_by_side.measure(
             self._bootstrap, who, given.events, given.rounds, given.batch
         )
+        ratios = report.rivals_results(found)
+        self.results += ratios
         self._part(
             "rivals",
-            report.rivals_table(found, {name: delivery for name, (delivery, _) in who.items()}),
+            f"{report.rivals_table(found)}\n\n{report.ratios_table(ratios)}",
             "Compared: " + ", ".join(f"{name} {one}" for name, one in versions.items()) + ".",
             f"{given.events:,} events, {given.rounds} rounds.",
         )
@@ -151,16 +155,19 @@ class Session:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--bootstrap", help="a running broker; otherwise one is started")
-    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--events", type=int, default=120_000)
+    parser.add_argument(
+        "--policy-events", type=int, help="fewer for workers with a policy, for slow ones"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a latency run")
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
-        default=["throughput", "latency"],
         metavar="PART,…",
-        help=f"of {', '.join(PARTS)}; latency includes throughput, which it takes its rates from",
+        help=f"of {', '.join(PARTS)}; latency includes throughput, which it takes its rates "
+        "from; both unless told otherwise, throughput alone with --policy",
     )
     parser.add_argument(
         "--lanes",
@@ -175,8 +182,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a page")
     parser.add_argument("--format", choices=["text", "json"], default="text")
     arguments = parser.parse_args()
+    if arguments.only is None:
+        arguments.only = ["throughput"] if arguments.policy else ["throughput", "latency"]
     if unknown := set(arguments.only) - set(PARTS):
         parser.error(f"--only knows {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
+    if arguments.events < LEAST_EVENTS:
+        parser.error(f"--events must be {LEAST_EVENTS:,} at least; fewer are in flight at once")
     return arguments
 
 

@@ -2,7 +2,7 @@
 
     python -m streaming.candidate SPEC      # SPEC as JSON, see `Spec`
 
-It runs until it has decided ``count`` events, or until SIGTERM, and then prints its tally.
+It runs until ``count`` events are committed, or until SIGTERM, and then prints its tally.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import uvloop
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.records import Decider
 from routec.runtime.stream import Worker
-from streaming.deciders import Counted, NullDecider, taught
+from streaming.deciders import Gated, NullDecider, taught
 from streaming.passthrough import PassThrough
 from streaming.setting import Delivery
 from streaming.tally import Tally
@@ -37,8 +37,7 @@ class Spec(msgspec.Struct, frozen=True):
         batch: as `runtime.batch_size`.
         partitions: of the requests.
         policy: a policy file; ``None`` decides with no policy.
-        count: events to decide; ``None`` goes on until SIGTERM.
-        gated: whether nothing is decided before all partitions are open.
+        count: events to decide, at least; ``None`` goes on until SIGTERM.
     """
 
     kind: str
@@ -52,7 +51,6 @@ class Spec(msgspec.Struct, frozen=True):
     partitions: int
     policy: str | None = None
     count: int | None = None
-    gated: bool = False
 
 
 def spec(config: Config, kind: str, partitions: int, **others: object) -> dict[str, object]:
@@ -86,7 +84,7 @@ async def _make(given: Spec, tally: Tally) -> Worker | PassThrough:
     if given.kind == "pass-through":
         return PassThrough(config, given.partitions, tally)
     decider: Decider = NullDecider() if given.policy is None else await taught(given.policy)
-    return Worker(config, Counted(decider, tally, given.gated), tally)
+    return Worker(config, Gated(decider, tally), tally)
 
 
 async def run(given: Spec) -> None:

@@ -32,19 +32,19 @@ class NullDecider:
         """Nothing to learn."""
 
 
-class Counted:
-    """A decider that tells when it is asked.
+class Gated:
+    """A decider that decides nothing before all partitions are open.
+
+    So all of them take part from the first batch on, as in a pass-through.
 
     Args:
         decider: decides.
-        tally: is told.
-        gated: whether nothing is decided before all partitions are open.
+        tally: knows when.
     """
 
-    def __init__(self, decider: Decider, tally: Tally, gated: bool) -> None:
+    def __init__(self, decider: Decider, tally: Tally) -> None:
         self._decider = decider
         self._tally = tally
-        self._gated = gated
 
     @property
     def policy_hash(self) -> str:
@@ -53,9 +53,8 @@ class Counted:
 
     async def decide(self, records: Sequence[Record]) -> list[Outcome]:
         """As the decider decides."""
-        if self._gated:
+        if not self._tally.opened.is_set():
             await self._tally.opened.wait()
-        self._tally.taken()
         return await self._decider.decide(records)
 
     def learn(self, responses: Sequence[Record]) -> None:
@@ -69,10 +68,13 @@ def nodes(file: str) -> int:
 
 
 async def taught(file: str) -> PolicyService:
-    """A policy's service, whose cache has been taught the questions that everybody asks."""
+    """A policy's service; where its cache answers only the very same request, it has been taught
+    the questions that everybody asks.
+    """
     compiled = compile_file(file)
     service = open_service(compiled.program, compiled.config)
-    if not compiled.program.categories:
+    categories = compiled.program.categories
+    if not categories or any(one.similarity is not None for one in categories):
         return service
     asked = [
         _record(at, traffic.question(number, tenant, f"q-{number}-{tenant}"))

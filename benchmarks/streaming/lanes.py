@@ -38,14 +38,14 @@ async def _once(bootstrap: str, partitions: int, events: int, batch: int) -> Hel
     config = fresh(new_config(bootstrap, batch), "exactly_once")
     await make_topics(config, partitions)
     await load(config, events, partitions)
-    given = spec(config, "worker", partitions, count=events, gated=True)
+    given = spec(config, "worker", partitions, count=events)
     async with candidate(given) as process:
         found = await tally(process)
     await drop_topics(config)
     return Held(
         partitions,
         found["opening_seconds"],
-        found["rss"],
-        events / found["seconds"],
-        events / found["transactions"],
+        found["most_rss"],
+        found["rate"],
+        found["grouped"],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streaming import traffic
 from streaming.candidate import spec
@@ -25,6 +25,7 @@ class Timing:
         p50: milliseconds.
         p99: milliseconds.
         grouped: events per transaction.
+        cpu_us: microseconds of the candidate's CPU time per event.
         busy: CPU of the measuring process, in cores.
         rounds: p99 of each round.
     """
@@ -33,6 +34,7 @@ class Timing:
     p50: float
     p99: float
     grouped: float
+    cpu_us: float
     busy: float
     rounds: tuple[float, ...]
 
@@ -58,6 +60,7 @@ async def measure(
             statistics.median(one[1] for one in some),
             statistics.median(one[2] for one in some),
             statistics.median(one[3] for one in some),
+            statistics.median(one[4] for one in some),
             tuple(one[1] for one in some),
         )
         for name, some in found.items()
@@ -76,6 +79,11 @@ async def _once(
         process.end()
         done = await tally(process)
     await drop_topics(config)
-    counted = type(run)(run.seconds[int(len(run.seconds) * _SETTLING) :], run.busy, run.cpu_us)
-    grouped = done["events"] / done["transactions"]
-    return counted.percentile(50), counted.percentile(99), grouped, counted.busy
+    counted = replace(run, seconds=run.seconds[int(len(run.seconds) * _SETTLING) :])
+    return (
+        counted.percentile(50),
+        counted.percentile(99),
+        done["grouped"],
+        counted.cpu_us,
+        counted.busy,
+    )

@@ -114,7 +114,6 @@ class PassThrough:
             taken = await consumer.getmany(timeout_ms=200, max_records=limits.batch_size)
             if not taken:
                 continue
-            self._tally.taken()
             for partition, records in taken.items():
                 lane = self._lanes[partition]
                 lane.waiting += [

@@ -36,7 +36,8 @@ class Process:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
 
     async def __aenter__(self) -> Process:
-        environment = os.environ | {"PYTHONPATH": str(HERE)}
+        paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdout=asyncio.subprocess.PIPE,

@@ -67,12 +67,15 @@ print(json.dumps({{name: m.version(name) for name in {names!r}}}))"""
     return found | {"routec": metadata.version("routec")}
 
 
+Name = tuple[str, Delivery]
+"""A title and how it delivers."""
+
 Start = Callable[[Config], Process]
 """Makes a candidate that decides all requests of a configuration as a new group."""
 
 
-def candidates(python: str) -> dict[str, tuple[Delivery, Start]]:
-    """By title."""
+def candidates(python: str) -> dict[Name, Start]:
+    """By name."""
     alo: Delivery = "at_least_once"
     eos: Delivery = "exactly_once"
 
@@ -93,15 +96,15 @@ def candidates(python: str) -> dict[str, tuple[Delivery, Start]]:
 
     batch, often = {"commit_every": 500}, {"commit_interval": 0.1}
     return {
-        "FastStream": (alo, fast_stream),
-        "Quix Streams, commits every 500 events": (alo, quix(**batch)),
-        "Quix Streams, commits every 0.1 s": (alo, quix(**often)),
-        "routec, no policy": (alo, ours(None)),
-        "routec, `stream.route`": (alo, ours(POLICY)),
-        "Quix Streams, commits every 500 events ": (eos, quix(**batch)),
-        "Quix Streams, commits every 0.1 s ": (eos, quix(**often)),
-        "routec, no policy ": (eos, ours(None)),
-        "routec, `stream.route` ": (eos, ours(POLICY)),
+        ("FastStream", alo): fast_stream,
+        ("Quix Streams, commits every 500 events", alo): quix(**batch),
+        ("Quix Streams, commits every 0.1 s", alo): quix(**often),
+        ("routec, no policy", alo): ours(None),
+        ("routec, `stream.route`", alo): ours(POLICY),
+        ("Quix Streams, commits every 500 events", eos): quix(**batch),
+        ("Quix Streams, commits every 0.1 s", eos): quix(**often),
+        ("routec, no policy", eos): ours(None),
+        ("routec, `stream.route`", eos): ours(POLICY),
     }
 
 
@@ -116,25 +119,25 @@ def _rival(config: Config) -> dict[str, object]:
 
 
 async def measure(
-    bootstrap: str, who: dict[str, tuple[Delivery, Start]], events: int, rounds: int, batch: int
-) -> dict[str, list[Sighting]]:
+    bootstrap: str, who: dict[Name, Start], events: int, rounds: int, batch: int
+) -> dict[Name, list[Sighting]]:
     """Alternate them; the first round, which warms up the broker, does not count."""
     config = new_config(bootstrap, batch)
     await make_topics(config)
     await load(config, events)
-    found: dict[str, list[Sighting]] = {name: [] for name in who}
+    found: dict[Name, list[Sighting]] = {name: [] for name in who}
     for number in range(rounds + 1):
-        for name, (delivery, start) in who.items():
+        for (title, delivery), start in who.items():
             decisions = await reader(config, traffic.PARTITIONS)
             try:
                 async with start(fresh(config, delivery)) as process:
-                    seen = await _watch(name.strip(), process, decisions, events)
+                    seen = await _watch(title, process, decisions, events)
                     process.end()
                     await process.report()
             finally:
                 await decisions.stop()
             if number:
-                found[name].append(seen)
+                found[title, delivery].append(seen)
     await drop_topics(config)
     return found
 
