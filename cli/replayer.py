@@ -159,11 +159,11 @@ class _Work:
     def finish(self, stream: TopicStream | None, *, stopped: bool) -> None:
         """Print what is printed at the end."""
         asked = self._asked
-        if stream is not None or stopped:
-            write(notes(stream, stopped=stopped), sys.stderr)
+        name, compared = asked.compiled.program.name, self._comparing.found
+        if told := notes(stream, compared, asked.compiled.hash, stopped=stopped):
+            write(told, sys.stderr)
         if not asked.summary:
             return
-        name, compared = asked.compiled.program.name, self._comparing.found
         found = compared if self._compares else None
         if asked.format == "json":
             write_json(document(name, asked.compiled.hash, self.counted, found, stream))

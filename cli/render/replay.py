@@ -175,9 +175,27 @@ def _named(kinds: Kinds[str]) -> dict[str, Any]:
     return {name: {"count": kind.count, "examples": kind.examples} for name, kind in kinds}
 
 
-def notes(stream: TopicStream | None, *, stopped: bool) -> list[Line]:
-    """What is to be known of a replay beside its result, for standard error."""
+def notes(
+    stream: TopicStream | None, compared: Compared, hash: str, *, stopped: bool
+) -> list[Line]:
+    """What is to be known of a replay beside its result, for standard error.
+
+    Args:
+        stream: what was read, if it was a topic.
+        compared: the differences.
+        hash: of the policy that decides now.
+        stopped: whether it was stopped.
+    """
     found: list[Line] = []
+    others = sum(count for (_, own), count in compared.policies.items() if own != hash)
+    if compared.recorded and others:
+        found.append(
+            line(
+                f"{others:,} decisions were made by other policies, and their signals are taken by "
+                "name; name the policy with `--against` where signals are defined otherwise now",
+                "warning",
+            )
+        )
     if stopped:
         found.append(line("stopped: this is of what was replayed until then", "warning"))
     if stream is None:

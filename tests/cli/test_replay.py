@@ -332,7 +332,9 @@ def test_without_another_policy_the_recorded_decisions_are_compared_with(
     assert entries["passes"]["against"]["reject"] == "shouting"
     assert entries["stays"]["against"]["model"] == "mini"
     assert "against" not in entries["new"]
-    words = routec(*asked, "--summary").out
+    result = routec(*asked, "--summary")
+    assert result.err.startswith("3 decisions were made by other policies")
+    words = result.out
     assert "3 were decided by clean sha256:" in words
     assert "1 are decided now and have no recorded decision" in words
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -32,6 +28,7 @@ from routec.runtime.observe.view import quantile
 from routec.runtime.stream import Observed
 
 from .support import Run
+from .terminals import watched
 
 
 class Working:
@@ -261,43 +258,8 @@ def test_no_values_have_no_quantile() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_live_view_gives_the_terminal_back(worker: Working, number: signal.Signals) -> None:
-    master, slave = pty.openpty()
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from routec.cli.main import main; sys.exit(main())"
-    )
-    environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "50"}
-    environ.pop("NO_COLOR", None)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "top", worker.url, "--interval", "100"],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environ,
-    )
-    os.close(slave)
-    told, seen = False, b""
-    deadline = time.monotonic() + 30
-    try:
-        while time.monotonic() < deadline:
-            if not select.select([master], [], [], 0.5)[0]:
-                continue
-            try:
-                part = os.read(master, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            seen += part
-            if not told and b"refunds" in seen:
-                told = True
-                process.send_signal(number)
-        assert process.wait(10) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
-    text = seen.decode(errors="replace")
+    status, text = watched(["top", worker.url, "--interval", "100"], b"refunds", number)
+    assert status == 0
     assert "route refunds" in text
     # Into the other screen and out of it again, the cursor back.
     assert text.index("\x1b[?1049h") < text.rindex("\x1b[?1049l")

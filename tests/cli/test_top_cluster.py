@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +31,7 @@ from routec.runtime.policies.status import (
 )
 
 from .support import Result, Run
+from .terminals import watched
 
 REQUESTS, STATUS, DEAD = "routec.requests", "routec.status", "routec.dlq"
 HOST = socket.gethostname()
@@ -207,6 +209,20 @@ async def test_a_cluster_that_is_not_there_is_said(
     result = await asyncio.to_thread(routec, "top", "--bootstrap", "127.0.0.1:1", "--once")
     assert result.status == 2
     assert "cannot reach Kafka at `127.0.0.1:1`" in result.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_live_view_of_a_cluster_gives_the_terminal_back(
+    cluster: Cluster, number: signal.Signals
+) -> None:
+    await cluster.tell(status("w-1"))
+    asked = ["top", "--bootstrap", cluster.bootstrap, "--interval", "100"]
+    end, text = await asyncio.to_thread(watched, asked, b"w-1", number)
+    assert end == 0
+    assert "group routec" in text
+    assert text.index("\x1b[?1049h") < text.rindex("\x1b[?1049l")
+    assert text.rindex("\x1b[?25l") < text.rindex("\x1b[?25h")
+    assert "Traceback" not in text
 
 
 def a_look(at: float, ends: int, done: int | None, letters: int | None = 0) -> ClusterLook:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from functools import lru_cache
 
 import orjson
 import pytest
@@ -60,8 +60,9 @@ WORDS = ("urgent", "jailbreak", "code", "legal", "refund", "money", "prove", "th
          "back", "a@example.com", "the")  # fmt: skip
 
 
-def compiled(text: str = POLICY, *, planned: bool = True) -> Program:
-    checked = check_bytes("p.route", text.encode())
+@lru_cache
+def compiled(*, planned: bool = True) -> Program:
+    checked = check_bytes("p.route", POLICY.encode())
     assert checked.policy is not None, [str(one) for one in checked.findings]
     program = lower(checked.policy, normaliser=NORMALISER_VERSION)
     return optimise(checked.policy, program).program if planned else program
@@ -128,7 +129,6 @@ async def lived(program: Program, batches: list[list[Record]]) -> list[tuple[Rec
     return written
 
 
-seen: Counter[str] = Counter()
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
 
 
@@ -154,8 +154,6 @@ def test_the_decisions_of_a_worker_come_out_the_same(
     assert [one.document() for one in answers if isinstance(one, Refused)] == []
     again = [replay.encoded(one) for one in answers if isinstance(one, Redecided)]
     assert again == [value for _, value in written]
-    for value in again:
-        seen[orjson.loads(value)["outcome"]] += 1
 
 
 def test_there_were_answers_from_the_cache_among_them() -> None:
