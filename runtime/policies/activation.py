@@ -163,8 +163,8 @@ class Activation:
         ones of the same call are opened only where newer ones fail.
         """
         wanted: dict[Role, list[Instruction]] = {"active": [], "candidate": []}
-        for record in records:
-            found = read_instruction(record, self.policy, self._admission)
+        # In a thread: a large program takes as long to read as a batch takes to be decided.
+        for found in await asyncio.to_thread(self._read, records):
             if isinstance(found, Refusal):
                 self._refuse(found)
             elif found is not None:
@@ -179,6 +179,9 @@ class Activation:
         for instruction in reversed(candidates):
             if await self._try(instruction):
                 break
+
+    def _read(self, records: Sequence[Record]) -> list[Instruction | Refusal | None]:
+        return [read_instruction(record, self.policy, self._admission) for record in records]
 
     async def _try(self, wanted: Instruction) -> bool:
         """Put a candidate beside the policy in force, or take it away."""
