@@ -97,6 +97,10 @@ class Session:
             "pass-through, half of its maximum": (bare, at_own),
             "worker without a policy, half of its maximum": (null, at_null),
             "pass-through, at the rate of the worker without a policy": (bare, at_null),
+            "worker without a policy, at least once, at the same rate": (
+                Who("worker", "at_least_once"),
+                at_null,
+            ),
         }
         pairs = [
             (
