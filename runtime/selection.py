@@ -94,6 +94,15 @@ class Selector:
             for name in route.candidates
         }
 
+    def depends_on_tokens(self, most: float, max_tokens: int | None) -> bool:
+        """Whether the choice depends on how many tokens the request has.
+
+        Args:
+            most: a bound of them.
+            max_tokens: as in `Size`.
+        """
+        return self._route.by in ("cost", "balanced") or most + (max_tokens or 0) > self._least
+
     def choose(
         self, size: Size, key: str, *, turn: int = 0, latencies: Mapping[str, float] | None = None
     ) -> Choice | None:

@@ -97,6 +97,16 @@ def estimate_tokens(text: str) -> int:
     return len(_TOKEN.findall(text)) + (TOKENS_PER_SYMBOL - 1) * len(_SYMBOL.findall(text))
 
 
+def most_tokens(characters: int, ascii: bool) -> int:
+    """Return the greatest estimate that a text can have.
+
+    Args:
+        characters: its length in code points.
+        ascii: whether all of them are ASCII.
+    """
+    return characters if ascii else TOKENS_PER_SYMBOL * characters
+
+
 def _estimate_ascii(text: bytes) -> int:
     """The estimate of ASCII text, several times faster than matching token for token."""
     # A byte of no kind, so that every run has something before it.

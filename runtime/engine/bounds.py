@@ -1,4 +1,4 @@
-"""Between which numbers a score must lie while some of what it reads is unknown.
+"""Between which numbers a value must lie while some of what it reads is unknown.
 
 A sum of rounded products is monotone in each value, and so is rounding: the score at the
 least values, worked out in the same order, is a bound that no rounding error crosses.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from routec.compiler.program import Node, Program, Signal
 from routec.runtime.signals.derived import band, score
-from routec.runtime.signals.work import UNKNOWN, Work
+from routec.runtime.signals.work import UNKNOWN, AtMost, Work
 
 if TYPE_CHECKING:
     from routec.runtime.engine.conditions import Conditions
@@ -34,7 +34,7 @@ _RANGES: dict[str, Range] = {
 
 
 class Bounds:
-    """Bounds of a program's derived signals.
+    """Bounds of a program's derived signals, and of numbers of tokens.
 
     Args:
         program: the program.
@@ -51,10 +51,10 @@ class Bounds:
         self._ranges = tuple(_range(signal) for signal in program.signals)
 
     def settles(self, node: Node) -> Callable[[Work], bool | None]:
-        """Whether a test of a derived variable holds whatever the unknown values are.
+        """Whether a test of a variable holds whatever the unknown values are.
 
         Args:
-            node: the test of a score or a band.
+            node: the test of a score, a band or a number of tokens.
 
         Returns:
             A function of a request: true, false, or ``None`` where that depends on them.
@@ -90,9 +90,11 @@ class Bounds:
 
     def _of_signal(self, at: int, work: Work) -> Range:
         signal = self._program.signals[at]
-        if signal.kind != "score":
-            return self._ranges[at]
         known = work.values[at]
+        if signal.kind != "score":
+            if isinstance(known, AtMost):
+                return (0.0, known.most)
+            return self._ranges[at]
         if known is not UNKNOWN:
             return (known, known)
         low, high = [], []

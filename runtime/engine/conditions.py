@@ -13,7 +13,7 @@ from typing import Any
 from routec.compiler.program import Node, Program, ProgramError, Signal, Summand
 from routec.runtime.engine.bounds import Bounds
 from routec.runtime.signals.derived import band, score
-from routec.runtime.signals.work import UNKNOWN, Work
+from routec.runtime.signals.work import UNKNOWN, Unknown, Work
 
 Condition = Callable[[Work], bool | None]
 Reader = Callable[[Work], Any]
@@ -142,6 +142,9 @@ class Conditions:
                 return None if value is UNKNOWN else value.label
 
             return read_label
+        if signal.kind == "tokens":
+            # Until it is counted, its bound stands in its place.
+            return lambda work: None if isinstance(value := work.values[index], Unknown) else value
         return lambda work: None if (value := work.values[index]) is UNKNOWN else value
 
     def _score(self, index: int, signal: Signal) -> Reader:
@@ -203,14 +206,18 @@ class Conditions:
         if node.op == "empty":
             return lambda work: None if (value := read(work)) is None else not value
         compare = _COMPARE[node.op]
-        if variable.source == "signal" and self.rank[self.signals[variable.name]] < 0:
-            return self._derived_atom(node, compare, constant)
+        if variable.source == "signal" and self._bounded(self.signals[variable.name]):
+            return self._bounded_atom(node, compare, constant)
         return lambda work: None if (value := read(work)) is None else compare(value, constant)
 
-    def _derived_atom(
+    def _bounded(self, signal: int) -> bool:
+        """Whether more is known of a signal than its kind before its value is."""
+        return self.rank[signal] < 0 or self._program.signals[signal].kind == "tokens"
+
+    def _bounded_atom(
         self, node: Node, compare: Callable[[Any, Any], bool], constant: Any
     ) -> Condition:
-        """A test of a score or a band, settled as soon as the bounds leave no doubt."""
+        """A test of a score, a band or a size, settled as soon as the bounds leave no doubt."""
         assert node.variable is not None
         read, settled = self.readers[node.variable], self.bounds.settles(node)
 

@@ -442,11 +442,14 @@ class Engine:
         route, request = self.program.routes[run.route], run.request
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
-        # Only contexts and prices ask for the number of tokens.
-        tokens = self._signals.count_tokens(run) if ending.measured else 0
+        selector, tokens = self._selectors[run.route], 0
+        if ending.measured:
+            # Only prices and contexts ask for it, and it is mostly far from a context.
+            most = self._signals.most_tokens(request)
+            if selector.depends_on_tokens(most, answer):
+                tokens = self._signals.count_tokens(run)
         key = request.id if route.sticky is None else key_text(request.attributes[route.sticky])
         turn = self._turns.get(route.name, 0)
-        selector = self._selectors[run.route]
         choice = selector.choose(Size(tokens, answer), key, turn=turn, latencies=self.latencies)
         if choice is not None and choice.by == "round_robin":
             self._turns[route.name] = turn + 1

@@ -46,7 +46,7 @@ def open_services(program: Program, config: Config, clock: Callable[[], float]) 
         ServiceError: a model is not installed, a classifier is not bound or does not fit, or
             the cache cannot keep the categories' terms.
     """
-    from routec.safety.tokens import estimate_tokens
+    from routec.safety.tokens import estimate_tokens, most_tokens
 
     kinds = {signal.kind for signal in program.signals}
     embedder: Embedder | None = None
@@ -55,6 +55,7 @@ def open_services(program: Program, config: Config, clock: Callable[[], float]) 
     try:
         return Services(
             tokens=estimate_tokens,
+            most_tokens=most_tokens,
             entities=_entities() if "entities" in kinds else None,
             language=_language() if "language" in kinds else None,
             embedder=embedder,

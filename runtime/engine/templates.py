@@ -9,7 +9,7 @@ from routec.compiler.program import Program, Route
 from routec.runtime.engine.code import Code, Reading, shown
 from routec.runtime.engine.conditions import Conditions
 from routec.runtime.events.decision import Reject, Selection
-from routec.runtime.signals.work import UNKNOWN, Work
+from routec.runtime.signals.work import Unknown, Work
 
 _REMEMBERED = 4096
 
@@ -177,7 +177,7 @@ class Templates:
     def skipped(self, work: Work) -> tuple[str, ...]:
         """The signals of which nothing was computed, in order of declaration."""
         values = work.values
-        found = [(at, name) for at, name in self._plain if values[at] is UNKNOWN]
+        found = [(at, name) for at, name in self._plain if isinstance(values[at], Unknown)]
         for at, name, variable in self._derived:
             if variable is None or self._conditions.readers[variable](work) is None:
                 found.append((at, name))

@@ -22,7 +22,7 @@ from routec.runtime.signals.compute import Need, Signals
 from routec.runtime.signals.services import Services
 from routec.runtime.signals.values import Pin, pinned
 from routec.runtime.signals.vectors import MEASURED, Vectors
-from routec.runtime.signals.work import UNKNOWN, Work
+from routec.runtime.signals.work import Unknown, Work
 from routec.semcache.terms import Partition
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class _Recalling(Signals):
         together = signals[at].kind in MEASURED
         for other, value in values.items():
             alike = other == at or (together and signals[other].kind in MEASURED)
-            if alike and work.values[other] is UNKNOWN:
+            if alike and isinstance(work.values[other], Unknown):
                 work.learn(other, value)
                 name = signals[other].name
                 if name in reasons:

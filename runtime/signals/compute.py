@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
@@ -11,13 +12,14 @@ from typing import Any
 
 from routec.compiler.program import Program, Signal, structural
 from routec.runtime.events.decision import Failure, Span
+from routec.runtime.events.request import Request
 from routec.runtime.signals import scan, vectors
 from routec.runtime.signals.observer import SILENT, Observer
 from routec.runtime.signals.services import Services
 from routec.runtime.signals.structure import reader
 from routec.runtime.signals.values import Scores, Value, on_error, scores_of
 from routec.runtime.signals.vectors import Similarities, Vectors, is_repeated, texts_of
-from routec.runtime.signals.work import UNKNOWN, Work
+from routec.runtime.signals.work import UNKNOWN, AtMost, Work
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Signals:
             for at in structural(program)
             if (read := reader(program.signals[at])) is not None
         )
+        self._counts = tuple(at for at, s in enumerate(program.signals) if s.kind == "tokens")
         self._local: dict[int, Callable[[Work], object]] = {}
         for at, signal in enumerate(program.signals):
             compute = self._local_function(at, signal)
@@ -61,7 +64,16 @@ class Signals:
                 self._local[at] = compute
 
     def read_off(self, works: Sequence[Work]) -> None:
-        """Give requests the signals that are read off them as they are, where not fixed."""
+        """Give requests the signals that are read off them as they are, where not fixed.
+
+        Of a number of tokens that is its bound, which mostly settles what is asked about it.
+        """
+        if self._counts and self._services.most_tokens is not None:
+            for work in works:
+                bound = AtMost(self.most_tokens(work.request))
+                for at in self._counts:
+                    if work.values[at] is UNKNOWN:
+                        work.values[at] = bound
         for at, read in self._structure:
             begin = perf_counter()
             count = 0
@@ -131,6 +143,19 @@ class Signals:
             )
             work.spans = {**work.spans, at: found}
         return work.spans[at]
+
+    def most_tokens(self, request: Request) -> float:
+        """A bound of `count_tokens` that costs next to nothing; infinite where there is none."""
+        bound = self._services.most_tokens
+        if request.tokens is not None:
+            return request.tokens
+        if bound is None:
+            return math.inf
+        texts = [message.text for message in request.messages]
+        if all(map(str.isascii, texts)):
+            # Normalised ASCII is no longer than as it came; line ends join the messages.
+            return bound(sum(map(len, texts)) + len(texts), True)
+        return bound(len(request.text("all")), False)
 
     def count_tokens(self, work: Work) -> int:
         """Tokens of the whole conversation, counted once."""

@@ -20,6 +20,9 @@ LanguageFinder = Callable[[str], tuple[str, float]]
 TokenCounter = Callable[[str], int]
 """Number of tokens of a normalised text."""
 
+TokenBound = Callable[[int, bool], int]
+"""Most tokens of a text of so many code points, given whether it is ASCII."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -27,6 +30,7 @@ class Services:
 
     Attributes:
         tokens: counts tokens.
+        most_tokens: bounds what `tokens` counts; ``None`` where that is not known.
         entities: finds entities.
         language: identifies languages.
         embedder: texts to vectors.
@@ -45,3 +49,4 @@ class Services:
     deadlines: Mapping[str, float] = field(default_factory=dict)
     cache: SemanticCache | None = None
     load: Load = field(default_factory=Load)
+    most_tokens: TokenBound | None = None

@@ -28,12 +28,60 @@ class Unknown:
     def _refuse(self, *_: object) -> NoReturn:
         raise NotKnown
 
-    __bool__ = __contains__ = __hash__ = __len__ = __getattr__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    def __hash__(self) -> int:
+        self._refuse()
+
+    __bool__ = __contains__ = __len__ = __getattr__ = _refuse
     __mul__ = __rmul__ = __add__ = __radd__ = _refuse
 
 
-UNKNOWN = Unknown()
+class _Anything(Unknown):
+    __slots__ = ()
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = Unknown._refuse
+
+    def __hash__(self) -> int:
+        self._refuse()
+
+
+UNKNOWN = _Anything()
+
+
+class AtMost(Unknown):
+    """Stands for a number from 0 to a bound that is not known yet.
+
+    A comparison that the bound settles is answered, every other raises `NotKnown`.
+
+    Args:
+        most: the bound.
+    """
+
+    __slots__ = ("most",)
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+
+    def __lt__(self, other: float) -> bool:
+        return True if self.most < other else self._refuse()
+
+    def __le__(self, other: float) -> bool:
+        return True if self.most <= other else self._refuse()
+
+    def __gt__(self, other: float) -> bool:
+        return False if self.most <= other else self._refuse()
+
+    def __ge__(self, other: float) -> bool:
+        return False if self.most < other else self._refuse()
+
+    def __eq__(self, other: Any) -> bool:
+        return False if self.most < other else self._refuse()
+
+    def __ne__(self, other: Any) -> bool:
+        return True if self.most < other else self._refuse()
+
+    def __hash__(self) -> int:
+        self._refuse()
+
 
 NONE: frozenset[int] = frozenset()
 
@@ -47,7 +95,7 @@ class Work:
     Attributes:
         request: the request.
         attributes: its fields by name.
-        values: a value for each signal of the program, or `UNKNOWN`; after them there may be
+        values: a value for each signal of the program, or an `Unknown`; after them there may be
             room for what the engine keeps.
         pins: indices of the signals that were fixed by the caller.
         version: `FIRST_VERSION` and the number of signals whose values were learnt.

@@ -122,6 +122,7 @@ class World:
     def services(self, **more: Any) -> Services:
         return Services(
             tokens=words,
+            most_tokens=lambda characters, ascii: characters,
             entities=self._entities,
             language=self._language,
             embedder=self.embedder,
@@ -278,14 +279,21 @@ class Oracle:
 # --- what is known: Kleene's logic over the resolved policy ------------------------
 
 
+def most_tokens(request: Request) -> float:
+    """The bound that the world's counter has: of ASCII as it came, else as it is read."""
+    texts = [message.text for message in request.messages]
+    if all(text.isascii() for text in texts):
+        return sum(map(len, texts)) + len(texts)
+    return len(request.text("all"))
+
+
 class Knowledge:
     """Whether some values settle a decision, worked out on the policy itself."""
 
-    def __init__(
-        self, made: Made, attributes: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, made: Made, request: Request, values: Mapping[str, Any]) -> None:
         self._policy = made.policy
-        self._values = {**attributes, **values}
+        self._values = {**request.attributes, **values}
+        self._most_tokens = most_tokens(request)
         for name, signal in made.policy.signals.items():
             definition = signal.definition
             if isinstance(definition, p.Score):
@@ -333,13 +341,16 @@ class Knowledge:
                 for one in self._range(definition.variable.name)
             )
             return tuple(names[low : high + 1])
-        return self._range(name) if isinstance(definition, p.Score) else ()
+        numeric = isinstance(definition, p.Score) or self._policy.signals[name].kind == "tokens"
+        return self._range(name) if numeric else ()
 
     def _range(self, name: str) -> tuple[float, float]:
         if name in self._values:
             value = self._values[name]
             return float(value), float(value)
         signal = self._policy.signals[name]
+        if signal.kind == "tokens":
+            return 0.0, self._most_tokens
         if not isinstance(signal.definition, p.Score):
             return RANGES.get(signal.kind, (0.0, 1.0))
         ends = []
@@ -518,7 +529,7 @@ def test_nothing_is_computed_that_the_decision_does_not_wait_for(scene: Setting)
 
             def settled(names: set[str], known: Mapping[str, Any], of: Request) -> bool:
                 some = {name: known[name] for name in names}
-                return Knowledge(scene.made, of.attributes, some).settles()
+                return Knowledge(scene.made, of, some).settles()
 
             assert settled(set(computed), values, request)
             # Where cheap signals settle it, no costly one is touched.

@@ -171,3 +171,42 @@ async def test_no_task_is_made_for_a_request() -> None:
     made._services.classifiers["topic"] = Watch("billing", "code", "other")
     await made.decide([ask(f"code {at}", id=str(at)) for at in range(50)])
     assert most <= before + 2
+
+
+SIZED = """
+signal size = tokens()
+signal scale = bands(size) { small: < 100, middle: < 200, large }
+model mini  { context: 8k }
+model local { context: 2k }
+guard giant { when size > 20k reject 413 "too_large" }
+route large priority 20 { when size >= 1k or scale == large to local }
+route tiny  priority 10 { when scale == small and size <= 5 to mini }
+default route rest { to [mini 50%, local 50%] }
+"""
+
+
+async def test_tokens_are_not_counted_where_the_length_of_the_text_tells() -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text.split())
+
+    def most(characters: int, ascii: bool) -> int:
+        return characters
+
+    made = engine(SIZED, tokens=count, most_tokens=most)
+    (decision,) = await made.decide([ask("abc")])
+    assert (decision.route, decision.skipped) == ("tiny", ("size",))
+    (decision,) = await made.decide([ask("a " * 40)])
+    assert (decision.route, decision.signals["size"]) == ("rest", 40)
+    assert counted == ["a " * 40], "shorter than any bound but that of `tiny`"
+    (decision,) = await made.decide([ask("é " * 1200)])
+    assert decision.route == "large"
+    assert counted[1:] == ["é " * 1200], "once, whoever asks"
+
+
+async def test_tokens_are_counted_where_nothing_bounds_them() -> None:
+    made = engine(SIZED, tokens=lambda text: 7, most_tokens=None)
+    (decision,) = await made.decide([ask("abc")])
+    assert (decision.route, decision.signals["size"]) == ("rest", 7)

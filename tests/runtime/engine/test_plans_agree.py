@@ -31,6 +31,7 @@ from tests.runtime.engine.test_lazy_equals_interpreter import (
     Oracle,
     Setting,
     afresh,
+    most_tokens,
     scenes,
 )
 
@@ -120,6 +121,9 @@ def test_what_was_skipped_could_not_have_changed_the_decision(
                 values = scene.oracle.values(work)
                 asked = scene.oracle.asked(fresh)
                 other = data.draw(signal_values(scene.made.policy))
+                for name, signal in scene.made.policy.signals.items():
+                    if signal.kind == "tokens":
+                        other[name] = min(other[name], most_tokens(fresh))
                 changed = {**values, **{n: other[n] for n in decision.skipped if n in values}}
                 was = interpreter.decide(scene.made.policy, asked, values)
                 now = interpreter.decide(scene.made.policy, asked, changed)
