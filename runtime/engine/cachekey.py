@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -45,22 +45,17 @@ def cache_key(
     """
     last = request.last_user
     body = request.body
-    raw = body.get("messages") or [{} for _ in messages]
-    conversation: list[list[Any]] = []
-    for index, (message, original) in enumerate(zip(messages, raw, strict=True)):
-        text = None if index == last else message.text
-        content = original.get("content")
-        if isinstance(content, str) and len(original) == 2 and "role" in original:
-            # Nothing but its role and its text.
-            conversation.append([message.role, text, (), {}])
-            continue
-        parts = (
-            [p for p in content if not isinstance(p.get("text"), str)]
-            if isinstance(content, list)
-            else []
-        )
-        others = {k: v for k, v in original.items() if k not in ("role", "content")}
-        conversation.append([message.role, text, parts, others])
+    conversation: list[list[Any]]
+    if request.plain:
+        conversation = [[message.role, message.text, (), {}] for message in messages]
+    else:
+        raw = body.get("messages") or [{} for _ in messages]
+        conversation = [
+            [message.role, message.text, *_beside_text(original)]
+            for message, original in zip(messages, raw, strict=True)
+        ]
+    if last is not None:
+        conversation[last][1] = None
     rest = {k: v for k, v in body.items() if k not in _APART}
     try:
         context = orjson.dumps([reading, conversation, rest], option=orjson.OPT_SORT_KEYS)
@@ -70,4 +65,14 @@ def cache_key(
     return (
         blake2b(context, digest_size=32).digest(),
         blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest(),
+    )
+
+
+def _beside_text(message: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What a message holds beside its role and its text: parts that are no text, other members."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    return (
+        [part for part in parts if not isinstance(part.get("text"), str)],
+        {k: v for k, v in message.items() if k not in ("role", "content")},
     )

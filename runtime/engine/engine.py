@@ -445,7 +445,7 @@ class Engine:
         selector, tokens = self._selectors[run.route], 0
         if ending.measured:
             # Only prices and contexts ask for it, and it is mostly far from a context.
-            most = self._signals.most_tokens(request)
+            most = self._signals.most_tokens(run)
             if selector.depends_on_tokens(most, answer):
                 tokens = self._signals.count_tokens(run)
         key = request.id if route.sticky is None else key_text(request.attributes[route.sticky])

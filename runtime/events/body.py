@@ -25,12 +25,14 @@ class Chat(msgspec.Struct, frozen=True):
         max_tokens: most tokens of the answer; ``None`` where the body has no limit.
         has_tools: whether it offers tools (or functions, their older form).
         has_image: whether a message holds an image.
+        plain: whether every message has nothing but a role and a text.
     """
 
     messages: tuple[Message, ...]
     max_tokens: int | None
     has_tools: bool
     has_image: bool
+    plain: bool
 
 
 def read_body(body: object, max_messages: int) -> Chat | Dead:
@@ -50,7 +52,7 @@ def read_body(body: object, max_messages: int) -> Chat | Dead:
     if len(messages) > max_messages:
         return _invalid(f"the body has {len(messages)} messages, at most {max_messages} are read")
     read: list[Message] = []
-    image = False
+    image, plain = False, True
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             return _invalid(f"message {index} must be an object, it is {json_type(message)}")
@@ -60,7 +62,9 @@ def read_body(body: object, max_messages: int) -> Chat | Dead:
         content = message.get("content")
         if isinstance(content, str):
             read.append(Message(role, content))
+            plain = plain and len(message) == 2
             continue
+        plain = False
         if content is None and role in _MAY_BE_SILENT:
             read.append(Message(role, ""))
             continue
@@ -76,7 +80,7 @@ def read_body(body: object, max_messages: int) -> Chat | Dead:
     tools = body.get("tools")
     if tools is not None and not isinstance(tools, list):
         return _invalid(f"`tools` of the body must be a list, it is {json_type(tools)}")
-    return Chat(tuple(read), limit, bool(tools) or bool(body.get("functions")), image)
+    return Chat(tuple(read), limit, bool(tools) or bool(body.get("functions")), image, plain)
 
 
 def _parts(content: object, index: int) -> tuple[str, bool] | Dead:

@@ -145,6 +145,7 @@ class Decoder:
             max_tokens=chat.max_tokens,
             has_tools=chat.has_tools,
             has_image=chat.has_image,
+            plain=chat.plain,
         )
 
 

@@ -46,6 +46,7 @@ class Request:
         has_tools: whether the body offers tools.
         has_image: whether a message holds an image.
         tokens: tokens of its whole text, where they were counted before; ``None`` else.
+        plain: whether every message of the body has nothing but a role and a text.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Request:
         "id",
         "max_tokens",
         "messages",
+        "plain",
         "time_ms",
         "tokens",
     )
@@ -73,6 +75,7 @@ class Request:
         has_tools: bool = False,
         has_image: bool = False,
         tokens: int | None = None,
+        plain: bool = False,
     ) -> None:
         self.id = id
         self.attributes = attributes
@@ -83,6 +86,7 @@ class Request:
         self.has_tools = has_tools
         self.has_image = has_image
         self.tokens = tokens
+        self.plain = plain
         self._texts: dict[str, str] = {}
 
     @property

@@ -70,7 +70,7 @@ class Signals:
         """
         if self._counts and self._services.most_tokens is not None:
             for work in works:
-                bound = AtMost(self.most_tokens(work.request))
+                bound = AtMost(self.most_tokens(work))
                 for at in self._counts:
                     if work.values[at] is UNKNOWN:
                         work.values[at] = bound
@@ -144,8 +144,13 @@ class Signals:
             work.spans = {**work.spans, at: found}
         return work.spans[at]
 
-    def most_tokens(self, request: Request) -> float:
+    def most_tokens(self, work: Work) -> float:
         """A bound of `count_tokens` that costs next to nothing; infinite where there is none."""
+        if work.most_tokens is None:
+            work.most_tokens = self._bound_tokens(work.request)
+        return work.most_tokens
+
+    def _bound_tokens(self, request: Request) -> float:
         bound = self._services.most_tokens
         if request.tokens is not None:
             return request.tokens

@@ -102,6 +102,7 @@ class Work:
         memo: of shared conditions: their value, or the version at which they were unknown.
         spans: what each entity signal found, by the signal's index.
         failures: signals that took their failure value.
+        most_tokens: a bound of its tokens, once it was worked out.
         timing_us: microseconds spent in the calls that served this request, by stage.
     """
 
@@ -110,6 +111,7 @@ class Work:
     memo: Mapping[int, bool | int] = MappingProxyType({})
     spans: Mapping[int, tuple[Span, ...]] = MappingProxyType({})
     failures: tuple[Failure, ...] = ()
+    most_tokens: float | None = None
     timing_us: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, request: Request, values: list[Any], pins: frozenset[int] = NONE) -> None:

@@ -62,7 +62,7 @@ class Given:
     def find_spans(self, work: Any, at: int) -> tuple[()]:
         return ()
 
-    def most_tokens(self, request: Any) -> float:
+    def most_tokens(self, work: Any) -> float:
         return math.inf
 
     def count_tokens(self, work: Any) -> int:
