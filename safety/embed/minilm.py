@@ -45,8 +45,8 @@ class _Model:
 
     __slots__ = ("__weakref__", "session", "tokenizer", "turns")
 
-    def __init__(self, model: bytes, tokenizer: bytes, threads: int) -> None:
-        self.session = _session(model, threads)
+    def __init__(self, model: Path, checksum: str, tokenizer: bytes, threads: int) -> None:
+        self.session = _session(model, checksum, threads)
         self.tokenizer = _tokenizer(tokenizer)
         self.turns = Turns()
 
@@ -101,7 +101,7 @@ class MiniLM:
         sums = installed.checksums[path.name], installed.checksums[TOKENIZER_FILE]
         self._model = _MODELS.get(
             (path, sums[0], tokenizer, sums[1], threads),
-            lambda: _Model(read_file(path, sums[0]), read_file(tokenizer, sums[1]), threads),
+            lambda: _Model(path, sums[0], read_file(tokenizer, sums[1]), threads),
         )
         self._remember = remember
         self._recent: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
@@ -203,7 +203,12 @@ def _pooled(states: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _session(model: Path, checksum: str, threads: int) -> onnxruntime.InferenceSession:
+    """A session of a file whose sha256 in hex is ``checksum``.
+
+    Of bytes, it would be made with Python's lock held: 45 ms in which no other thread runs, while a
+    worker decides. So the file is read twice, and must not change meanwhile.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -212,7 +217,30 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    before = _stamp(model)
+    read_file(model, checksum)
+    try:
+        session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception:
+        if before == _stamp(model):
+            raise
+        session = None
+    if before is None or before != _stamp(model):
+        raise ModelError(
+            "damaged", f"`{model}` changed while it was read", "try again, when it is installed"
+        )
+    return session
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    """What differs once a file is written or replaced; None if it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _tokenizer(data: bytes) -> tokenizers.Tokenizer:

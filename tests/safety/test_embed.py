@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from routec.safety.embed import EmbedCounts, MiniLM
+from routec.safety.embed import EmbedCounts, MiniLM, minilm
 from routec.safety.embed.turns import Turns
 from routec.safety.models import Installed, ModelError, find_minilm
 
@@ -215,6 +215,28 @@ def test_a_file_that_changed_on_disk_is_not_loaded(installed: Installed, tmp_pat
     changed.write_bytes(b"not the model")
     with pytest.raises(ModelError) as caught:
         MiniLM(dataclasses.replace(installed, path=changed))
+    assert caught.value.code == "damaged"
+
+
+@pytest.mark.parametrize("loadable", [True, False])
+def test_a_file_that_changes_while_it_is_loaded_is_not_used(
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loadable: bool
+) -> None:
+    copy = tmp_path / installed.path.name
+    copy.write_bytes(installed.path.read_bytes())
+    read = minilm.read_file
+
+    def changed_after_it_was_read(path: Path, expected: str) -> bytes:
+        data = read(path, expected)
+        if path == copy:
+            other = tmp_path / "other"
+            other.write_bytes(data if loadable else b"no model")
+            other.replace(copy)
+        return data
+
+    monkeypatch.setattr(minilm, "read_file", changed_after_it_was_read)
+    with pytest.raises(ModelError, match="changed while it was read") as caught:
+        MiniLM(dataclasses.replace(installed, path=copy))
     assert caught.value.code == "damaged"
 
 
