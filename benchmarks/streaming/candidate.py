@@ -17,7 +17,7 @@ import uvloop
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.records import Decider
 from routec.runtime.stream import Worker
-from streaming.deciders import Gated, NullDecider, taught
+from streaming.deciders import Gated, NullDecider, taught, taught_by_hand
 from streaming.passthrough import PassThrough
 from streaming.setting import Delivery
 from streaming.tally import Tally
@@ -27,7 +27,8 @@ class Spec(msgspec.Struct, frozen=True):
     """What to run.
 
     Attributes:
-        kind: ``worker`` or ``pass-through``.
+        kind: ``worker``, ``pass-through``, or ``by-hand``: a worker with the policy of the target
+            written by hand.
         delivery: as `runtime.delivery`.
         bootstrap: the broker.
         group: the consumer group.
@@ -83,7 +84,11 @@ async def _make(given: Spec, tally: Tally) -> Worker | PassThrough:
     config = _config(given)
     if given.kind == "pass-through":
         return PassThrough(config, given.partitions, tally)
-    decider: Decider = NullDecider() if given.policy is None else await taught(given.policy)
+    decider: Decider = NullDecider()
+    if given.kind == "by-hand":
+        decider = taught_by_hand()
+    elif given.policy is not None:
+        decider = await taught(given.policy)
     return Worker(config, Gated(decider, tally), tally)
 
 

@@ -11,6 +11,7 @@ from routec.runtime.records import Decided, Decider, Outcome, Record
 from routec.runtime.service import PolicyService, open_service
 from streaming import traffic
 from streaming.answer import answer
+from streaming.by_hand import ByHand
 from streaming.tally import Tally
 
 _GREETING = "You will find it under Settings, then Members; ask an owner to approve it."
@@ -76,14 +77,7 @@ async def taught(file: str) -> PolicyService:
     categories = compiled.program.categories
     if not categories or any(one.similarity is not None for one in categories):
         return service
-    asked = [
-        _record(at, traffic.question(number, tenant, f"q-{number}-{tenant}"))
-        for at, (number, tenant) in enumerate(
-            (number, tenant)
-            for number in range(traffic.QUESTIONS)
-            for tenant in range(traffic.TENANTS)
-        )
-    ]
+    asked = _questions()
     outcomes = await service.decide(asked)
     responses = []
     for record, outcome in zip(asked, outcomes, strict=True):
@@ -93,14 +87,46 @@ async def taught(file: str) -> PolicyService:
     return service
 
 
+def taught_by_hand() -> ByHand:
+    """The policy of the target by hand, taught the same questions."""
+    decider = ByHand()
+    for record in _questions():
+        assert record.value is not None
+        response = _response({"request_id": "", "decision_id": "", "model": "mini"})
+        body = orjson.loads(response)["body"]
+        decider.teach(record.value, orjson.dumps(body))
+    return decider
+
+
+def _questions() -> list[Record]:
+    return [
+        _record(at, traffic.question(number, tenant, f"q-{number}-{tenant}"))
+        for at, (number, tenant) in enumerate(
+            (number, tenant)
+            for number in range(traffic.QUESTIONS)
+            for tenant in range(traffic.TENANTS)
+        )
+    ]
+
+
 async def hit_share(file: str, count: int = 5000) -> float:
-    """The share of the first requests that the taught cache answers."""
-    service = await taught(file)
+    """The share of the first requests that the taught cache answers.
+
+    Raises:
+        AssertionError: the policy by hand decides one of them otherwise.
+    """
+    service, by_hand = await taught(file), taught_by_hand()
     records = [_record(at, value) for at, value in enumerate(traffic.requests(count))]
     hits = 0
-    for outcome in await service.decide(records):
+    decided = zip(await service.decide(records), await by_hand.decide(records), strict=True)
+    for outcome, other in decided:
         assert isinstance(outcome, Decided), outcome
-        hits += orjson.loads(outcome.value)["outcome"] == "cached"
+        assert isinstance(other, Decided), other
+        event, same = orjson.loads(outcome.value), orjson.loads(other.value)
+        for member in ("outcome", "route", "model", "fallbacks", "reject", "tags", "category"):
+            assert event[member] == same[member], (member, event, same)
+        assert (event["selection"] or {}) == (same["selection"] or {}), (event, same)
+        hits += event["outcome"] == "cached"
     service.close()
     return hits / count
 

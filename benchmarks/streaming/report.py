@@ -74,6 +74,11 @@ def throughput_results(runs: throughput.Runs) -> list[Result]:
         }
         found.append(_result(name, "events/s", one.rate, other, base.rate, rate, False) | more)
         found.append(_result(f"{name}-cpu", "us/event", one.cpu_us, other, base.cpu_us, cpu, True))
+    policy = f"worker-eos-{throughput.POLICY.stem}"
+    if policy in medians:
+        one, base = medians[policy], medians[throughput.BY_HAND]
+        title, other = f"{policy}-to-by-hand", throughput.BY_HAND
+        found.append(_result(title, "events/s", one.rate, other, base.rate, None, False))
     for kind, name in (("worker", "worker-{}-null"), ("pass-through", "pass-through-{}")):
         once, least = medians[name.format("eos")], medians[name.format("alo")]
         target = ONCE_TARGET if kind == "worker" else None
@@ -141,7 +146,8 @@ def ratios_table(results: Sequence[Result]) -> str:
     """What the targets speak of."""
     rows = []
     for one in results:
-        if one["target"] is None and "eos-to-alo" not in one["name"]:
+        apart = one["name"].endswith(("eos-to-alo", "to-by-hand", "eos-by-hand"))
+        if one["target"] is None and not apart:
             continue
         sign = "≤" if one["unit"] in ("ms", "us/event") else "≥"
         rows.append(

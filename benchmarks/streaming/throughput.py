@@ -15,6 +15,8 @@ from streaming.setting import Delivery, drop_topics, fresh, load, make_topics, n
 HERE = Path(__file__).resolve().parents[1]
 POLICY = HERE / "stream.route"
 KEYWORDS = HERE / "stream_keywords.route"
+BY_HAND = "worker-eos-by-hand"
+"""The worker with what `POLICY` says written by hand."""
 NODES = range(18, 27)
 """What some twenty decision nodes are."""
 HITS = (0.25, 0.35)
@@ -55,6 +57,7 @@ def candidates(policies: list[str]) -> dict[str, Who]:
         "pass-through-eos": Who("pass-through", "exactly_once"),
         "worker-alo-null": Who("worker", "at_least_once"),
         "worker-eos-null": Who("worker", "exactly_once"),
+        BY_HAND: Who("by-hand", "exactly_once"),
     }
     for file in policies:
         found[f"worker-eos-{Path(file).stem}"] = Who("worker", "exactly_once", file)

@@ -73,7 +73,8 @@ async def test_everything_a_policy_does_is_counted() -> None:
         assert value(opened, decided, **policy, outcome="reject", route="") == 1
         assert value(opened, decided, **policy, outcome="cached", route="") == 1
         calls = "routec_signal_calls_total"
-        assert value(opened, calls, signal="size", source="computed") == 4
+        # The others are too short to be too long.
+        assert value(opened, calls, signal="size", source="computed") == 1
         assert value(opened, calls, signal="kw", source="computed") == 3
         # Two batches computed each signal once.
         assert value(opened, "routec_signal_seconds_count", signal="kw") == 2
