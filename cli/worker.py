@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Coroutine
@@ -144,6 +145,9 @@ async def _work(deployment: Deployment, config: Config, parent: Connection | Non
     )
     if parent is not None:
         _obey(parent, worker)
+    # What was opened lives as long as the worker: no collection needs to look at it again.
+    gc.collect()
+    gc.freeze()
     await run_until_signalled(worker)
     counts = worker.counts
     log.info(

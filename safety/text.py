@@ -70,7 +70,7 @@ def _class(*ranges: tuple[int, int]) -> str:
     return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
 
 
-_ASCII_CONTROL = re.compile(f"[{_class((0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x7F))}]")
+_ASCII_CONTROLS = bytes((*range(0x00, 0x09), *range(0x0E, 0x1C), 0x7F))
 _REMOVED = _class(*_DEFAULT_IGNORABLE, *_ANNOTATION, *_CONTROLS)
 _INVISIBLE = re.compile(f"[{_REMOVED}]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -157,9 +157,8 @@ def normalise(text: str) -> str:
         (the longest compatibility expansion of one character).
     """
     if text.isascii():
-        if text.isprintable() or not _ASCII_CONTROL.search(text):
-            return text
-        return _ASCII_CONTROL.sub("", text)
+        kept = text.encode().translate(None, _ASCII_CONTROLS)
+        return text if len(kept) == len(text) else kept.decode()
     if _UNCLEAN.search(text):
         text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
     return text if text.isascii() else _compose(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -135,7 +136,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         path: node indices of the conditions consulted, in order.
         timing_us: microseconds spent, by what; ``total`` always.
         ticket: where the answer belongs in the cache, of a miss; stays inside the process.
-        thresholds: what the conditions consulted compare the numbers of `signals` with.
+        thresholds: what the conditions consulted compare the numbers of `signals` with, rising.
     """
 
     outcome: Outcome
@@ -172,8 +173,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
             value = signals.get(name)
             if not isinstance(value, int | float):
                 continue
-            nearest = thresholds[0]
-            if len(thresholds) > 1:
-                nearest = min(thresholds, key=lambda threshold: abs(value - threshold))
+            above = bisect_left(thresholds, value)
+            nearest = thresholds[max(above - 1, 0)]
+            if 0 < above < len(thresholds) and thresholds[above] - value < value - nearest:
+                nearest = thresholds[above]
             found[name] = round(value - nearest, 12)
         return found

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routec.compiler.program import Model
 from routec.runtime.events import (
@@ -63,6 +65,19 @@ def encode(record: Record, decision: Decision = ROUTED) -> Decided:
 def event(decision: Decision) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(encode(record(), decision).value)
     return value
+
+
+NUMBERS = st.integers(-5, 5) | st.floats(-10, 10) | st.sampled_from((0.1, 0.2, 0.3))
+
+
+@given(st.sets(NUMBERS, min_size=1, max_size=5), NUMBERS)
+def test_a_margin_is_to_the_nearest_threshold_of_two_as_near_the_lower(
+    thresholds: set[float], value: float
+) -> None:
+    rising = tuple(sorted(map(float, thresholds)))
+    decision = Decision("route", signals={"s": value}, thresholds={"s": rising})
+    nearest = min(rising, key=lambda threshold: abs(value - threshold))
+    assert decision.margins == {"s": round(value - nearest, 12)}
 
 
 def test_a_routed_decision_is_the_contracts_event() -> None:
