@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from routec.cli import exits
 from routec.cli.errors import CommandError
+from routec.cli.interrupts import until_signalled
 from routec.cli.progress import Progress
 from routec.cli.render.dlq import (
     Counted,
@@ -36,8 +36,6 @@ from routec.runtime.dlq import (
     read_register,
 )
 from routec.runtime.stream import StreamError
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def listed(config: Config, selection: Selection, newest: int, format: str) -> int:
@@ -117,7 +115,7 @@ async def replay(
         StreamError: it cannot be done; what was done so far is said.
     """
     stop = asyncio.Event()
-    with _progress(config.topics.dlq, "replaying") as told, _until_signalled(stop):
+    with _progress(config.topics.dlq, "replaying") as told, until_signalled(stop):
         async with (
             opened(config) as consumer,
             opened(config) as register,
@@ -167,25 +165,6 @@ def _progress(topic: str, doing: str) -> Iterator[Callable[[int, int], None]]:
     with Progress() as bar:
         bar.file(topic)
         yield lambda done, total: bar(doing, done, max(1, total))
-
-
-@contextmanager
-def _until_signalled(stop: asyncio.Event) -> Iterator[None]:
-    """The first signal sets the event, the second one cancels this task."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def signalled() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        stop.set()
-
-    for one in _SIGNALS:
-        loop.add_signal_handler(one, signalled)
-    try:
-        yield
-    finally:
-        for one in _SIGNALS:
-            loop.remove_signal_handler(one)
 
 
 def _print(format: str, document: dict[str, Any], lines: list[Line]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from routec.cli.deltas import Comparing
 from routec.cli.errors import CommandError
 from routec.cli.event_file import EventFile
 from routec.cli.flips import outcome
+from routec.cli.interrupts import until_signalled
 from routec.cli.profiling import Profiler
 from routec.cli.programs import Compiled
 from routec.cli.progress import Progress
@@ -32,8 +31,6 @@ from routec.runtime.events.decode import Limits
 from routec.runtime.replay import Recorded, Redecided, Source, Stream
 from routec.runtime.replay.topic import TopicStream, open_topic
 from routec.runtime.replay.whence import Whence
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ async def replay_topic(
 async def _replay(asked: Asked, events: Source | Stream, limits: Limits | None) -> int:
     work = _Work(asked, limits)
     stop = asyncio.Event()
-    with _until_signalled(stop):
+    with until_signalled(stop):
         async with aclosing(replayed(events, work.replays)) as answers:
             async for answer, *other in answers:
                 work.add(answer, other[0] if other else None)
@@ -212,25 +209,3 @@ def _progress(topic: str) -> Iterator[Callable[[int, int], None]]:
     with Progress() as bar:
         bar.file(topic)
         yield lambda done, total: bar("replaying", done, max(1, total))
-
-
-@contextmanager
-def _until_signalled(stop: asyncio.Event) -> Iterator[None]:
-    """The first signal sets the event, the second one cancels this task."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not for it
-        return
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def signalled() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        stop.set()
-
-    for one in _SIGNALS:
-        loop.add_signal_handler(one, signalled)
-    try:
-        yield
-    finally:
-        for one in _SIGNALS:
-            loop.remove_signal_handler(one)

@@ -13,16 +13,15 @@ The exit status is 0, 1 where a letter could not be brought back, and 2 where th
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from routec.cli import exits
 from routec.cli.arguments import add_format, whole_number
 from routec.cli.errors import CommandError
+from routec.cli.interrupts import run_client
 
 if TYPE_CHECKING:
     from routec.runtime.config import Config
@@ -131,11 +130,11 @@ def run(options: argparse.Namespace) -> int:
     from routec.cli import letters
 
     if options.action == "show":
-        return _run(letters.show(config, options.letter, options.format, raw=options.raw))
+        return run_client(letters.show(config, options.letter, options.format, raw=options.raw))
     selection = _selection(options)
     if options.action == "list":
-        return _run(letters.listed(config, selection, options.limit, options.format))
-    return _run(
+        return run_client(letters.listed(config, selection, options.limit, options.format))
+    return run_client(
         letters.replay(
             config,
             selection,
@@ -145,24 +144,6 @@ def run(options: argparse.Namespace) -> int:
             dry_run=options.dry_run,
         )
     )
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    import logging
-
-    from routec.runtime.stream import StreamError
-
-    # Failures end the command in words; the clients' log of them is for workers.
-    for name in ("routec", "aiokafka"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
-    try:
-        return asyncio.run(work)
-    except StreamError as error:
-        raise CommandError(error.message, error.help) from error
-    except asyncio.CancelledError:  # told to stop at once
-        return exits.INTERRUPTED
-    finally:
-        work.close()  # interrupted before it began, it would be reported as never awaited
 
 
 def _config(options: argparse.Namespace) -> Config:

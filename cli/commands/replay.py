@@ -18,15 +18,12 @@ read.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import time
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from routec.cli import exits
 from routec.cli.arguments import add_format, whole_number
 from routec.cli.errors import CommandError
+from routec.cli.interrupts import run_client
 from routec.cli.programs import compile_file
 
 if TYPE_CHECKING:
@@ -118,14 +115,14 @@ def run(options: argparse.Namespace) -> int:
         profile_out=options.profile_out,
     )
     if begin is None or end is None:
-        return _run(replay_file(asked, options.events, options.decisions))
+        return run_client(replay_file(asked, options.events, options.decisions))
     config = compiled.config
     if options.bootstrap is not None:
         from routec.cli.worker import with_bootstrap
 
         config = with_bootstrap(config, options.bootstrap)
     topic = config.topics.requests if options.topic is None else options.topic
-    return _run(replay_topic(asked, config, topic, options.partition or (), begin, end))
+    return run_client(replay_topic(asked, config, topic, options.partition or (), begin, end))
 
 
 def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:
@@ -156,19 +153,3 @@ def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:
         return begin, LATEST if options.to is None else parse_whence(options.to, now)
     except ValueError as error:
         raise CommandError(str(error), f"write {FORMS}") from error
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    from routec.runtime.stream.errors import StreamError
-
-    # Failures end the command in words; the clients' log of them is for workers.
-    for name in ("routec", "aiokafka"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
-    try:
-        return asyncio.run(work)
-    except StreamError as error:
-        raise CommandError(error.message, error.help) from error
-    except asyncio.CancelledError:  # told to stop at once
-        return exits.INTERRUPTED
-    finally:
-        work.close()  # interrupted before it began, it would be reported as never awaited

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from routec.cli import exits, letters
-from routec.cli.commands.dlq import _moment, _run
+from routec.cli.commands.dlq import _moment
+from routec.cli.interrupts import run_client
 from routec.runtime.config import Config, Kafka
 from routec.runtime.dlq import Selection
 from routec.runtime.embedded import EmbeddedBroker, embedded_broker
@@ -203,7 +204,7 @@ def test_a_signal_ends_a_replay_in_order_and_a_second_one_at_once(
             os.kill(os.getpid(), signal.SIGINT)
         return await task
 
-    assert _run(replay()) == exits.INTERRUPTED
+    assert run_client(replay()) == exits.INTERRUPTED
     assert ("stopped; run it again for the rest" in capsys.readouterr().out) is said
 
 
