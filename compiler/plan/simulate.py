@@ -138,30 +138,76 @@ class Simulation:
                 return moved, 0, {}
             waits = conditions.waits(step.condition, rows, found, known, self._rank)
             return moved, rows, waits
-        # A switch and a bisection are their atoms, one after the other.
-        moved, unknown = [], 0
-        waits = {}
-        for number, to in zip(self._atoms(step), step.to[:-1], strict=True):
-            if not rows:
-                break
-            found = conditions.evaluate(number, rows, known)
-            true, false = found[number]
-            moved.append((to, rows & true))
-            missing = rows & ~(true | false)
+        return self._take_values(step, rows)
+
+    def _take_values(
+        self, step: Step, rows: int
+    ) -> tuple[list[tuple[int, int]], int, Mapping[int, int]]:
+        """As `_take`, from a switch or a bisection."""
+        conditions, known = self._conditions, self._ledger.known
+        atoms = self._atoms(step)
+        found = [conditions.evaluate(at, rows, known) for at in atoms]
+        sides = [parts[at] for at, parts in zip(atoms, found, strict=True)]
+        possible: dict[int, int] = {}
+        for to, mask in self._reached(step, rows, sides):
+            possible[to] = possible.get(to, 0) | mask
+        # A request moves on once all that the variable can still be leads to one place.
+        moved, unknown = [], rows
+        for to in possible:
+            elsewhere = 0
+            for other, mask in possible.items():
+                elsewhere |= mask if other != to else 0
+            moved.append((to, rows & ~elsewhere))
+            unknown &= elsewhere
+        waits: dict[int, int] = {}
+        left = unknown
+        for at, parts, (true, false) in zip(atoms, found, sides, strict=True):
+            missing = left & ~(true | false)
+            left &= ~missing
             if missing:
-                unknown |= missing
-                for signal, mask in conditions.waits(
-                    number, missing, found, known, self._rank
-                ).items():
+                for signal, mask in conditions.waits(at, missing, parts, known, self._rank).items():
                     waits[signal] = waits.get(signal, 0) | mask
-            rows &= false
-        moved.append((step.to[-1], rows))
         return moved, unknown, waits
 
+    def _reached(
+        self, step: Step, rows: int, sides: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """For each stretch or label of a variable its target, and the requests that can be there.
+
+        Args:
+            step: a switch or a bisection.
+            rows: the requests.
+            sides: where each of its atoms is true, and where it is false.
+        """
+        found: list[tuple[int, int]] = []
+        if step.kind == "bisect":
+            for at, to in enumerate(step.to):
+                there = rows
+                if at < len(sides):
+                    there &= ~sides[at][1]
+                if at > 0:
+                    there &= ~sides[at - 1][0]
+                found.append((to, there))
+            return found
+        targets = [*step.to[:-1], *[step.to[-1]] * (len(sides) - len(step.labels))]
+        found = [(to, rows & ~false) for to, (_, false) in zip(targets, sides, strict=True)]
+        if len(sides) < len(step.to):
+            other = rows
+            for true, _ in sides:
+                other &= ~true
+            found.append((step.to[-1], other))
+        return found
+
     def _atoms(self, step: Step) -> list[int]:
+        """The atoms of a switch or a bisection; of a switch on bands those of all of them."""
         atom = self._conditions.atom
         if step.kind == "switch":
-            return [atom(Node("is", step.variable, label)) for label in step.labels]
+            names = list(step.labels)
+            variable = self._program.variables[step.variable]
+            for signal in self._program.signals:
+                if variable.source == "signal" and signal.name == variable.name:
+                    names += [b.name for b in signal.bands if b.name not in step.labels]
+            return [atom(Node("is", step.variable, label)) for label in names]
         return [
             atom(Node("le" if inclusive else "lt", step.variable, bound))
             for bound, inclusive in zip(step.bounds, step.inclusive, strict=True)
