@@ -66,6 +66,9 @@ class Session:
         command = shlex.join(["python", "benchmarks/stream.py", *sys.argv[1:]])
         foot = " ".join((page.circumstances(command), *notes))
         self.parts[name] = f"{text}\n\n{foot}"
+        # At once: what was measured outlives a later part that fails.
+        if self._arguments.write is not None:
+            page.write(self._arguments.write, {name: self.parts[name]})
 
     async def _throughput(self) -> throughput.Runs:
         given = self._arguments
@@ -206,8 +209,6 @@ def main() -> int:
 
     with kafka(arguments.bootstrap) as bootstrap:
         session = uvloop.run(measured(bootstrap))
-    if arguments.write is not None:
-        page.write(arguments.write, session.parts)
     if arguments.format == "json":
         output: dict[str, Any] = {"results": session.results}
         print(json.dumps(output))

@@ -43,7 +43,7 @@ def circumstances(command: str) -> str:
     names = ("aiokafka", "uvloop", "orjson", "msgspec")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
     return (
-        f"Measured {datetime.now(UTC):%Y-%m-%d} at commit `{_commit()}` by `{command}`: "
+        f"Measured {datetime.now(UTC):%Y-%m-%d} at commit `{_COMMIT}` by `{command}`: "
         f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
         f"Apache Kafka {_kafka()} as one broker on the same machine, {versions}; "
         f"load average before the run {_LOAD:.1f}."
@@ -57,6 +57,10 @@ def _commit() -> str:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
+
+
+# Before a page is written, which would make the tree a changed one.
+_COMMIT = _commit()
 
 
 def _processor() -> str:
