@@ -33,7 +33,8 @@ def kafka(bootstrap: str | None) -> Iterator[str]:
     sys.path.insert(0, str(ROOT / "tests" / "kafka" / "broker"))
     from apache_kafka import ApacheKafka
 
-    with ApacheKafka() as broker:
+    # As brokers are run: warm, and with room for hundreds of partitions.
+    with ApacheKafka(heap="1g", quick=False) as broker:
         yield broker.bootstrap
 
 

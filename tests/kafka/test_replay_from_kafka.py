@@ -199,9 +199,7 @@ async def test_another_policy_flips_costs_and_lets_past(lived: Config, replays: 
         POLICY.replace("refund >= 0.5 to opus", "refund >= 0.5 to mini")
         .replace("tier == free reject", "tier == pro reject")
         .replace('redact pii tag "mail"', 'tag "post"')
-        .replace(
-            "route money", "route loud priority 30 { when urgent to mini }\nroute money"
-        )
+        .replace("route money", "route loud priority 30 { when urgent to mini }\nroute money")
     )
     ends = [json.loads(one.value) for one in await read_all(lived, lived.topics.decisions)]
     rejected = {one["request_id"] for one in ends if one["outcome"] == "reject"}

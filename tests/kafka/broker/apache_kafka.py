@@ -101,12 +101,18 @@ def _free_port() -> int:
 class ApacheKafka:
     """A broker in a process of its own, with data that outlives a restart but not the context.
 
+    Args:
+        heap: its memory as Java writes it.
+        quick: whether its code is compiled quickly rather than well: it starts sooner.
+
     Attributes:
         bootstrap: its address, ``127.0.0.1:PORT``; the same after a restart.
         log: what it printed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, heap: str = "256m", quick: bool = True) -> None:
+        self._heap = heap
+        self._quick = quick
         self._jars = fetch()
         self._java = _java()
         self._folder = Path(tempfile.mkdtemp(prefix="routec-kafka-"))
@@ -161,7 +167,7 @@ class ApacheKafka:
             )
 
     def _command(self, *arguments: str) -> list[str]:
-        options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options = ["-XX:+UseSerialGC", *(["-XX:TieredStopAtLevel=1"] if self._quick else [])]
         return [self._java, *options, "-cp", f"{self._jars}/*", *arguments]
 
     def start(self) -> None:
@@ -175,7 +181,9 @@ class ApacheKafka:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command("-Xms256m", "-Xmx256m", "kafka.Kafka", str(self._properties)),
+                self._command(
+                    f"-Xms{self._heap}", f"-Xmx{self._heap}", "kafka.Kafka", str(self._properties)
+                ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
