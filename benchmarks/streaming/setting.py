@@ -149,6 +149,9 @@ async def load(config: Config, count: int, partitions: int = traffic.PARTITIONS)
         for number, value in enumerate(traffic.requests(count)):
             size += len(value)
             await sender.add(number, value)
+            # One request of the client holds a batch of every partition: no broker takes 100 MB.
+            if number % 20_000 == 0:
+                await sender.finish()
         await sender.finish()
     finally:
         await close(producer)
