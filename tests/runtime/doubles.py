@@ -100,7 +100,9 @@ def _most_words(characters: int, ascii: bool) -> int:
 
 def services(**changed: Any) -> Services:
     """Services with a real recogniser, and doubles where given."""
-    base = Services(tokens=words, most_tokens=_most_words, entities=find_in_original, language=_language)
+    base = Services(
+        tokens=words, most_tokens=_most_words, entities=find_in_original, language=_language
+    )
     return replace(base, **changed)
 
 
