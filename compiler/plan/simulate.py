@@ -92,7 +92,11 @@ class Simulation:
             self._rank[signal] = place
         self._settled, self._pending = {}, {}
         self._acting = {}
-        passed = self._serve(self._guards, self._conditions.full).get(-1, 0)
+        outcomes = self._serve(self._guards, self._conditions.full)
+        passed = outcomes.pop(-1, 0)
+        for guard, rows in outcomes.items():
+            # The leaf of a diagram is the rejecting guard itself.
+            self._acting[guard] = self._acting.get(guard, 0) | rows
         for guard, rows in self._acting.items():
             for name in self._program.guards[guard].redact:
                 asker = f"guard {self._program.guards[guard].name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -100,6 +101,10 @@ class Made:
 
     text: str
     policy: p.Policy = field(repr=False)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # Hypothesis would print the whole policy, and complain of the length.
+        printer.text(self.text)
 
 
 @st.composite

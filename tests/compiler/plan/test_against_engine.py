@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from routec.compiler import check_bytes
 from routec.compiler.lower import lower
 from routec.compiler.plan import optimise
 from routec.compiler.plan.costs import costs_of
@@ -29,6 +31,17 @@ from tests.compiler.policies import Made, policies
 from tests.runtime.doubles import Embedder, cache_of, services
 
 from .support import shuffled
+
+PLANS = ("none", "order", "whole")
+
+MASKING = """
+policy masking
+request { tenant: string = "acme" }
+signal pii = entities(email)
+model mini {}
+guard closed { when tenant == "acme" redact pii reject 451 "pii" }
+default route rest { to mini }
+"""
 
 
 class Given:
@@ -90,8 +103,20 @@ async def computed(program: Program, rows: Rows) -> Counter[str]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(policies(), st.sampled_from(("none", "order", "whole")), st.integers(0, 2**32))
+@given(policies(), st.sampled_from(PLANS), st.integers(0, 2**32))
 async def test_it_computes_what_the_engine_computes(made: Made, plan: str, seed: int) -> None:
+    await compare(made, plan, seed)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_a_guard_that_masks_and_rejects_looks_for_what_it_masks(plan: str) -> None:
+    policy = check_bytes("masking.route", MASKING.encode()).policy
+    assert policy is not None
+    await compare(Made(MASKING, policy), plan, 0)
+
+
+async def compare(made: Made, plan: str, seed: int) -> None:
+    """Hold what the simulation of a plan computes against what the engine computes."""
     program = lower(made.policy, normaliser=NORMALISER_VERSION)
     if plan != "none":
         program = optimise(made.policy, program).program
