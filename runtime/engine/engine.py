@@ -393,7 +393,7 @@ class Engine:
         outcome: Outcome = "reject" if rejected else "cached" if cached else "route"
         reject, choice = guarded.reject, None
         if outcome == "route" and ending.model is None:
-            choice = self._choose(run, ending)
+            choice = self._choose(run)
             if choice is None:
                 outcome, reject = "reject", Reject(None, 413, "context_overflow")
         pins = run.pins
@@ -437,17 +437,15 @@ class Engine:
             ending.thresholds,
         )
 
-    def _choose(self, run: Run, ending: Ending) -> Choice | None:
+    def _choose(self, run: Run) -> Choice | None:
         """The model of a request whose route leaves it open; ``None`` if none can hold it."""
         route, request = self.program.routes[run.route], run.request
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
         selector, tokens = self._selectors[run.route], 0
-        if ending.measured:
-            # Only prices and contexts ask for it, and it is mostly far from a context.
-            most = self._signals.most_tokens(run)
-            if selector.depends_on_tokens(most, answer):
-                tokens = self._signals.count_tokens(run)
+        # Only prices and contexts ask for it, and it is mostly far from a context.
+        if selector.depends_on_tokens(self._signals.most_tokens(run), answer):
+            tokens = self._signals.count_tokens(run)
         key = request.id if route.sticky is None else key_text(request.attributes[route.sticky])
         turn = self._turns.get(route.name, 0)
         choice = selector.choose(Size(tokens, answer), key, turn=turn, latencies=self.latencies)

@@ -69,7 +69,6 @@ class Ending:
         parameters: request parameters to set.
         thresholds: what the conditions on the path compare numbers with, by their names.
         direct: whether nothing but values is missing: no cache, no masking, always the same model.
-        measured: whether some model states a context or a price that choosing looks at.
     """
 
     __slots__ = (
@@ -78,7 +77,6 @@ class Ending:
         "fallbacks",
         "guarded",
         "headers",
-        "measured",
         "model",
         "name",
         "parameters",
@@ -112,7 +110,6 @@ class Ending:
         self.selection: Selection | None = None
         self.fallbacks: tuple[str, ...] = ()
         self.direct = False
-        self.measured = False
 
 
 class Templates:
@@ -234,7 +231,6 @@ class Templates:
     def _choose(self, ending: Ending, route: Route) -> None:
         """Choose the model beforehand, where nothing about a request can change it."""
         sized = any(self._contexts[name] for name in route.candidates + route.fallbacks)
-        ending.measured = sized or route.by in ("cost", "balanced")
         if route.by != "only" or sized or route.shadow is not None:
             return
         model = ending.model = route.candidates[0]

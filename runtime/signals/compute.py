@@ -51,11 +51,7 @@ class Signals:
         self._observer = observer
         self._scan = scan.TextScan(program)
         self._similarities = Similarities(program, services.embedder)
-        self._structure = tuple(
-            (at, read)
-            for at in structural(program)
-            if (read := reader(program.signals[at])) is not None
-        )
+        self._structure = structural(program)
         self._counts = tuple(at for at, s in enumerate(program.signals) if s.kind == "tokens")
         self._local: dict[int, Callable[[Work], object]] = {}
         for at, signal in enumerate(program.signals):
@@ -74,12 +70,12 @@ class Signals:
                 for at in self._counts:
                     if work.values[at] is UNKNOWN:
                         work.values[at] = bound
-        for at, read in self._structure:
+        for at in self._structure:
             begin = perf_counter()
-            count = 0
+            count, read = 0, self._local[at]
             for work in works:
                 if work.values[at] is UNKNOWN:
-                    work.learn(at, read(work.request))
+                    work.learn(at, read(work))
                     count += 1
             name = self._signals[at].name
             self._observer.signal(name, "computed", count, perf_counter() - begin)
