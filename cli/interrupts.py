@@ -24,9 +24,7 @@ def run_client(work: Coroutine[Any, Any, int]) -> int:
     """
     from routec.runtime.stream.errors import StreamError
 
-    # Failures end the command in words; the clients' log of them is for workers.
-    for name in ("routec", "aiokafka"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
+    silence_clients()
     try:
         return asyncio.run(work)
     except StreamError as error:
@@ -35,6 +33,12 @@ def run_client(work: Coroutine[Any, Any, int]) -> int:
         return exits.INTERRUPTED
     finally:
         work.close()  # interrupted before it began, it would be reported as never awaited
+
+
+def silence_clients() -> None:
+    """Failures end a command in words; the clients' log of them is for workers."""
+    for name in ("routec", "aiokafka"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 @contextmanager

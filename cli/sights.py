@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from routec.cli.interrupts import silence_clients
 from routec.cli.render.top import cluster_screen, screen
 from routec.runtime.config import Config
 from routec.runtime.observe.scrape import Snapshot, base_of, look, look_where_possible
@@ -77,7 +77,7 @@ class WorkerSight:
         self._old, self._new = self._new, looked
 
     def rest(self, seconds: float) -> None:
-        """Sleep."""
+        """Wait until it is time for the next look; nothing goes on meanwhile."""
         time.sleep(seconds)
 
     def document(self) -> dict[str, Any]:
@@ -98,9 +98,7 @@ class ClusterSight:
     """
 
     def __init__(self, config: Config) -> None:
-        # Failures end the command in words; the clients' log of them is for workers.
-        for name in ("routec", "aiokafka"):
-            logging.getLogger(name).addHandler(logging.NullHandler())
+        silence_clients()
         self._config = config
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()

@@ -8,7 +8,6 @@ that the cache fills. It ends by itself, with a summary whose counts add up to t
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -72,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
     from routec.cli.demo.show import live_table, summary_lines
     from routec.cli.demo.stream import run_demo
     from routec.cli.demo.tally import Tally
+    from routec.cli.interrupts import silence_clients
     from routec.cli.render.styled import coloured, write
     from routec.cli.worker import open_policy, run_loop
     from routec.runtime.config import Observability
     from routec.runtime.embedded import EmbeddedBrokerError
     from routec.runtime.stream import StreamError
 
-    for name in ("routec", "aiokafka"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
+    silence_clients()
     config = msgspec.structs.replace(compiled.config, observability=Observability(metrics=False))
     name = compiled.program.name
     tally = Tally()

@@ -223,7 +223,7 @@ def _session(model: Path, checksum: str, threads: int) -> onnxruntime.InferenceS
         session = onnxruntime.InferenceSession(
             str(model), options, providers=["CPUExecutionProvider"]
         )
-    except Exception:
+    except Exception:  # the library's own, of a file that may have changed beneath it
         if before == _stamp(model):
             raise
         session = None
