@@ -115,7 +115,7 @@ class Session:
                 "pass-through, half of its maximum",
             ),
         ]
-        title = report.policy_title(POLICY)
+        title = throughput.title_of(POLICY)
         if title in runs:
             rate = half(title)
             one, other = (

@@ -89,12 +89,10 @@ async def taught(file: str) -> PolicyService:
 
 def taught_by_hand() -> ByHand:
     """The policy of the target by hand, taught the same questions."""
-    decider = ByHand()
+    decider, response = ByHand(), orjson.dumps(_body(""))
     for record in _questions():
         assert record.value is not None
-        response = _response({"request_id": "", "decision_id": "", "model": "mini"})
-        body = orjson.loads(response)["body"]
-        decider.teach(record.value, orjson.dumps(body))
+        decider.teach(record.value, response)
     return decider
 
 
@@ -135,14 +133,18 @@ def _record(offset: int, value: bytes) -> Record:
     return Record("questions", 0, offset, 0, None, value)
 
 
+def _body(name: object) -> dict[str, object]:
+    message = {"role": "assistant", "content": f"{name}: {_GREETING}"}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+
+
 def _response(decision: dict[str, object]) -> bytes:
-    message = {"role": "assistant", "content": f"{decision['request_id']}: {_GREETING}"}
     return orjson.dumps(
         {
             "decision_id": decision["decision_id"],
             "ok": True,
             "model": decision["model"],
             "latency_ms": 800,
-            "body": {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]},
+            "body": _body(decision["request_id"]),
         }
     )

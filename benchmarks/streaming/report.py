@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from streaming import throughput
@@ -59,7 +58,7 @@ def throughput_results(runs: throughput.Runs) -> list[Result]:
     targets = {
         "worker-alo-null": (THROUGHPUT_TARGET, CPU_TARGET),
         "worker-eos-null": (THROUGHPUT_TARGET, CPU_TARGET),
-        f"worker-eos-{throughput.POLICY.stem}": (POLICY_TARGET, POLICY_CPU_TARGET),
+        throughput.title_of(throughput.POLICY): (POLICY_TARGET, POLICY_CPU_TARGET),
     }
     found = []
     for name, one in medians.items():
@@ -74,7 +73,7 @@ def throughput_results(runs: throughput.Runs) -> list[Result]:
         }
         found.append(_result(name, "events/s", one.rate, other, base.rate, rate, False) | more)
         found.append(_result(f"{name}-cpu", "us/event", one.cpu_us, other, base.cpu_us, cpu, True))
-    policy = f"worker-eos-{throughput.POLICY.stem}"
+    policy = throughput.title_of(throughput.POLICY)
     if policy in medians:
         one, base = medians[policy], medians[throughput.BY_HAND]
         title, other = f"{policy}-to-by-hand", throughput.BY_HAND
@@ -230,8 +229,3 @@ def lanes_table(found: Sequence[Held]) -> str:
     ]
     heads = ("partitions", "s to open", "most MiB", "events/s", "events per transaction")
     return table(heads, rows)
-
-
-def policy_title(file: str | Path) -> str:
-    """The name of a policy's row."""
-    return f"worker-eos-{Path(file).stem}"

@@ -50,6 +50,11 @@ class Who:
 Runs = dict[str, list[Run]]
 
 
+def title_of(policy: str | Path) -> str:
+    """The name of the worker that decides by a policy."""
+    return f"worker-eos-{Path(policy).stem}"
+
+
 def candidates(policies: list[str]) -> dict[str, Who]:
     """By name; policies are run exactly once."""
     found = {
@@ -60,7 +65,7 @@ def candidates(policies: list[str]) -> dict[str, Who]:
         BY_HAND: Who("by-hand", "exactly_once"),
     }
     for file in policies:
-        found[f"worker-eos-{Path(file).stem}"] = Who("worker", "exactly_once", file)
+        found[title_of(file)] = Who("worker", "exactly_once", file)
     return found
 
 
