@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from routec.compiler.program import digest, load
-from routec.runtime.config import Config, Kafka
 from routec.runtime.embedded import embedded_broker
-from routec.runtime.policies.topic import read_compacted
-from routec.runtime.records import Record
 
-from .support import LIGHT, Result, Run
-
-TOPIC = "routec.policies"
-Deploy = Callable[..., Any]
-
-
-class Cluster:
-    """The embedded broker, and `routec deploy` on it."""
-
-    def __init__(self, bootstrap: str, routec: Run, folder: Path) -> None:
-        self.bootstrap = bootstrap
-        self.config = Config(kafka=Kafka(bootstrap=bootstrap, fetch_max_wait=0.01))
-        self._routec = routec
-        self._folder = folder
-
-    def policy(self, reason: str) -> Path:
-        path = self._folder / f"{reason}.route"
-        path.write_text(LIGHT.replace('"later"', f'"{reason}"'))
-        return path
-
-    async def deploy(self, *arguments: str | Path) -> Result:
-        return await asyncio.to_thread(
-            self._routec, "deploy", *arguments, "--bootstrap", self.bootstrap
-        )
-
-    async def json(self, *arguments: str | Path) -> Any:
-        result = await self.deploy(*arguments, "--format", "json")
-        assert (result.status, result.err) == (0, "")
-        return result.json
-
-    async def held(self) -> dict[str, Record]:
-        found = await read_compacted(self.config, TOPIC)
-        return {key.decode(): record for key, record in found.items()}
-
-    async def hashes(self) -> dict[str, str]:
-        held = await self.held()
-        return {key: digest(load(one.value or b"")) for key, one in held.items()}
+from .deploying import TOPIC, Cluster
+from .support import Run
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,61 +11,35 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from routec.compiler.program import digest, load
-from routec.runtime.config import Config, Kafka, Secret
+from routec.runtime.config import Secret
 from routec.runtime.embedded import embedded_broker
 from routec.runtime.keys import write_private
 from routec.runtime.policies.signature import SEQUENCE, Signer, Verifier
-from routec.runtime.policies.topic import read_compacted, read_topic
+from routec.runtime.policies.topic import read_topic
 from routec.runtime.records import Record
 
-from .support import LIGHT, Result, Run, start
+from .deploying import TOPIC, Cluster
+from .support import Run, start
 
-TOPIC = "routec.policies"
 PRIVATE = write_private(bytes(range(32)))
 OURS = Signer(Secret(PRIVATE))
 THEIRS = Signer(Secret(write_private(bytes(32))))
 
 
-class Cluster:
-    """The embedded broker, and `routec deploy` on it by somebody with keys."""
-
-    def __init__(self, bootstrap: str, routec: Run, folder: Path) -> None:
-        self.bootstrap = bootstrap
-        self.config = Config(kafka=Kafka(bootstrap=bootstrap, fetch_max_wait=0.01))
-        self._routec = routec
-        self._folder = folder
+class Signing(Cluster):
+    """A cluster on which deploys somebody with keys."""
 
     def trust(self, *keys: str) -> None:
         listed = ", ".join(f'"{one}"' for one in keys)
-        (self._folder / "routec.toml").write_text(
+        (self.folder / "routec.toml").write_text(
             f"[kafka]\nfetch_max_wait = '10ms'\n[policies]\nkeys = [{listed}]\n"
         )
-
-    def policy(self, reason: str) -> Path:
-        path = self._folder / f"{reason}.route"
-        path.write_text(LIGHT.replace('"later"', f'"{reason}"'))
-        return path
-
-    async def deploy(self, *arguments: str | Path) -> Result:
-        return await asyncio.to_thread(
-            self._routec, "deploy", *arguments, "--bootstrap", self.bootstrap
-        )
-
-    async def json(self, *arguments: str | Path) -> Any:
-        result = await self.deploy(*arguments, "--format", "json")
-        assert (result.status, result.err) == (0, "")
-        return result.json
 
     async def written(self) -> list[Record]:
         """All that was ever written, tombstones too."""
         found: list[Record] = []
         await read_topic(self.config, TOPIC, found.append)
         return found
-
-    async def hashes(self) -> dict[str, str]:
-        found = await read_compacted(self.config, TOPIC)
-        return {key.decode(): digest(load(one.value or b"")) for key, one in found.items()}
 
     async def slip(self, key: str, value: bytes | None, headers: Any = ()) -> None:
         """Write as who may write to the topic, and has no key."""
@@ -77,16 +50,16 @@ class Cluster:
 @pytest.fixture
 async def cluster(
     routec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Cluster]:
+) -> AsyncIterator[Signing]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROUTEC_SIGNING_KEY", PRIVATE)
     async with embedded_broker((TOPIC,)) as broker:
-        cluster = Cluster(broker.bootstrap, routec, tmp_path)
+        cluster = Signing(broker.bootstrap, routec, tmp_path)
         cluster.trust(OURS.public)
         yield cluster
 
 
-async def test_all_that_is_written_is_signed_and_numbered(cluster: Cluster) -> None:
+async def test_all_that_is_written_is_signed_and_numbered(cluster: Signing) -> None:
     first = await cluster.json(cluster.policy("one"))
     second = await cluster.json(cluster.policy("two"))
     third = await cluster.json(cluster.policy("three"), "--canary", "5%")
@@ -107,7 +80,7 @@ async def test_all_that_is_written_is_signed_and_numbered(cluster: Cluster) -> N
 
 
 async def test_a_number_is_above_those_before_even_where_the_clock_was_wrong(
-    cluster: Cluster,
+    cluster: Signing,
 ) -> None:
     ahead = 2**62
     await cluster.json(cluster.policy("one"))
@@ -123,7 +96,7 @@ async def test_a_number_is_above_those_before_even_where_the_clock_was_wrong(
 
 
 async def test_with_keys_nothing_is_written_without_one(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Signing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ROUTEC_SIGNING_KEY")
     for arguments in (
@@ -139,7 +112,7 @@ async def test_with_keys_nothing_is_written_without_one(
     assert await cluster.written() == []
 
 
-async def test_with_a_key_that_workers_refuse_nothing_is_written(cluster: Cluster) -> None:
+async def test_with_a_key_that_workers_refuse_nothing_is_written(cluster: Signing) -> None:
     cluster.trust(THEIRS.public)
     result = await cluster.deploy(cluster.policy("one"))
     assert (result.status, result.out) == (2, "")
@@ -158,7 +131,7 @@ async def test_with_a_key_that_workers_refuse_nothing_is_written(cluster: Cluste
     ],
 )
 async def test_a_key_that_is_none_is_said_and_not_shown(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, key: str, says: str
+    cluster: Signing, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
     monkeypatch.setenv("ROUTEC_SIGNING_KEY", key)
     result = await cluster.deploy(cluster.policy("one"))
@@ -171,7 +144,7 @@ async def test_a_key_that_is_none_is_said_and_not_shown(
     assert "Traceback" not in result.err
 
 
-async def test_who_signs_does_not_sign_what_was_slipped_in(cluster: Cluster) -> None:
+async def test_who_signs_does_not_sign_what_was_slipped_in(cluster: Signing) -> None:
     one = await cluster.json(cluster.policy("one"))
     await cluster.json(cluster.policy("two"))
     rogue = (await cluster.written())[0].value
@@ -188,7 +161,7 @@ async def test_who_signs_does_not_sign_what_was_slipped_in(cluster: Cluster) -> 
 
 
 async def test_where_only_what_was_slipped_in_is_left_nothing_is_brought_back(
-    cluster: Cluster,
+    cluster: Signing,
 ) -> None:
     await cluster.slip("light", b"rogue")
     result = await cluster.deploy("--rollback", "light")
@@ -201,7 +174,7 @@ async def test_where_only_what_was_slipped_in_is_left_nothing_is_brought_back(
     assert "the program before cannot be restored: the record is not signed" in result.err
 
 
-async def test_before_workers_ask_for_signatures_all_is_signed_already(cluster: Cluster) -> None:
+async def test_before_workers_ask_for_signatures_all_is_signed_already(cluster: Signing) -> None:
     cluster.trust()
     first = await cluster.json(cluster.policy("one"))
     (written,) = await cluster.written()

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import ConsumerRecord
 
@@ -29,6 +29,7 @@ from routec.runtime.embedded import PARTITIONS, embedded_broker
 from routec.runtime.records import Dead
 from routec.runtime.stream import StreamError
 from routec.runtime.stream.letters import RawHeaders, dead_letter_headers
+from tests.runtime.reading import read
 
 REQUESTS, DLQ = "routec.requests", "routec.dlq"
 Record = tuple[int, bytes | None, bytes | None, RawHeaders]
@@ -67,21 +68,6 @@ async def write(config: Config, topic: str, records: Sequence[Record]) -> None:
             batch.append(timestamp=1000, key=key, value=value, headers=headers)
             batch.close()
             await (await producer.send_batch(batch, topic, partition=partition))
-
-
-async def read(config: Config, topic: str = REQUESTS) -> list[Any]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=config.kafka.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=10
-    )
-    async with consumer:
-        partitions = [TopicPartition(topic, n) for n in range(PARTITIONS)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[Any] = []
-        while any([await consumer.position(one) < ends[one] for one in partitions]):
-            for some in (await consumer.getmany(timeout_ms=50)).values():
-                found.extend(some)
-    return found
 
 
 async def letters(config: Config) -> list[Letter | None]:
@@ -136,17 +122,17 @@ async def test_the_original_records_come_back_to_their_partitions_once() -> None
         )
         result = await replay(config)
         assert result.done == {(REQUESTS, "invalid-json"): 4}
-        back = await read(config)
+        back = await read(config, REQUESTS)
         assert [(one.key, one.value, list(one.headers)) for one in back] == originals
         assert {one.partition for one in back} == {2}
 
         second = await replay(config)
         assert (second.done.total(), second.before) == (0, 4)
-        assert len(await read(config)) == 4
+        assert len(await read(config, REQUESTS)) == 4
 
         third = await replay(config, again=True)
         assert (third.done.total(), third.before) == (4, 0)
-        assert len(await read(config)) == 8
+        assert len(await read(config, REQUESTS)) == 8
 
 
 async def test_a_rehearsal_says_the_same_and_does_nothing() -> None:
@@ -155,7 +141,7 @@ async def test_a_rehearsal_says_the_same_and_does_nothing() -> None:
         result = await replay(config, rehearse=True, topics={"gone"})
         assert result.done == {(REQUESTS, "invalid-json"): 1, (REQUESTS, "empty-event"): 1}
         assert [one.reason for one in result.refused] == ["the topic `gone` does not exist"]
-        assert await read(config) == []
+        assert await read(config, REQUESTS) == []
         async with opened(config) as consumer:
             cluster_ = await consumer._client.fetch_all_metadata()
             assert register_topic(config) not in cluster_.topics()
@@ -169,7 +155,7 @@ async def test_what_is_selected_leaves_the_rest_for_later() -> None:
         assert (await replay(config, limit=2)).done.total() == 2
         last = await replay(config)
         assert (last.done.total(), last.before) == (1, 5)
-        assert len(await read(config)) == 6
+        assert len(await read(config, REQUESTS)) == 6
 
 
 async def test_two_letters_of_one_record_bring_it_back_once_also_when_repeated() -> None:
@@ -221,7 +207,9 @@ async def test_many_letters_keep_their_order() -> None:
     async with cluster() as config:
         await write(config, DLQ, [died(n, value=b"%d" % n) for n in range(250)])
         assert (await replay(config)).done.total() == 250
-        assert [one.value for one in await read(config)] == [b"%d" % n for n in range(250)]
+        assert [one.value for one in await read(config, REQUESTS)] == [
+            b"%d" % n for n in range(250)
+        ]
 
 
 async def test_told_to_stop_it_does_no_more() -> None:
@@ -231,7 +219,7 @@ async def test_told_to_stop_it_does_no_more() -> None:
         stop.set()
         result = await replay(config, stop=stop)
         assert (result.done.total(), result.stopped) == (0, True)
-        assert await read(config) == []
+        assert await read(config, REQUESTS) == []
 
 
 async def test_records_of_other_programs_are_no_letters_and_no_entries() -> None:

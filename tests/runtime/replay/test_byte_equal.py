@@ -28,36 +28,24 @@ from routec.runtime.service import PolicyService
 from routec.safety.text import NORMALISER_VERSION
 from tests.runtime.doubles import Backend, Embedder, cache_of, services
 
-from .test_replay import COSTLY, reading
+from .test_replay import COSTLY, SIGNALS, WORDS, reading
 
-POLICY = """\
+POLICY = f"""\
 policy made
-request { tier: enum(free, pro) = free }
-signal urgent = keyword("urgent", "asap")
-signal size   = tokens()
-signal pii    = entities(email)
-signal attack = classifier("attack") { labels: [jailbreak, benign], on_error: jailbreak }
-signal topic  = classifier("topic") { labels: [code, legal, other], on_error: other }
-signal refund = similarity { examples: ["refund money back"] }
-signal effort = contrast { high: ["prove theorem"], low: ["hello"] }
-signal again  = repeated { similarity: 0.8 }
-signal need   = score { 0.5 * effort + 0.3 * urgent + 0.2 * (size > 6) }
-signal band   = bands(need) { low: < 0.1, mid: < 0.3, high }
-model mini { provider: openai, input: $1.00, output: $2.00, latency: 1s }
-model opus { provider: anthropic, input: $5.00, output: $25.00, latency: 2s }
-model local { provider: vllm, latency: 3s }
-category code { when topic == code and not again, ttl: 1h }
-category money { when refund >= 0.5 and tier == pro, similarity: 0.9, scope: tier }
-guard stop  { when attack.jailbreak >= 0.8 reject 403 "no" }
-guard cards { when not pii.empty redact pii tag "mail" }
-route hard priority 30 { when band == high and tier == pro to [opus, mini] by latency }
-route legal priority 20 { when topic.legal >= 0.5 or refund >= 0.7 to opus cache off }
-route twice priority 10 { when again and effort > 0 or topic == legal to mini cache code }
-route turns priority 5 { when urgent or topic == code to [mini, opus, local] by round_robin }
-default route rest { to mini fallback local }
+request {{ tier: enum(free, pro) = free }}
+{SIGNALS}model mini {{ provider: openai, input: $1.00, output: $2.00, latency: 1s }}
+model opus {{ provider: anthropic, input: $5.00, output: $25.00, latency: 2s }}
+model local {{ provider: vllm, latency: 3s }}
+category code {{ when topic == code and not again, ttl: 1h }}
+category money {{ when refund >= 0.5 and tier == pro, similarity: 0.9, scope: tier }}
+guard stop  {{ when attack.jailbreak >= 0.8 reject 403 "no" }}
+guard cards {{ when not pii.empty redact pii tag "mail" }}
+route hard priority 30 {{ when band == high and tier == pro to [opus, mini] by latency }}
+route legal priority 20 {{ when topic.legal >= 0.5 or refund >= 0.7 to opus cache off }}
+route twice priority 10 {{ when again and effort > 0 or topic == legal to mini cache code }}
+route turns priority 5 {{ when urgent or topic == code to [mini, opus, local] by round_robin }}
+default route rest {{ to mini fallback local }}
 """
-WORDS = ("urgent", "jailbreak", "code", "legal", "refund", "money", "prove", "theorem", "hello",
-         "back", "a@example.com", "the")  # fmt: skip
 
 
 @lru_cache

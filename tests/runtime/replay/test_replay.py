@@ -26,9 +26,7 @@ from routec.runtime.signals.values import Pin
 from routec.safety.text import NORMALISER_VERSION
 from tests.runtime.doubles import Backend, Embedder, ask, services
 
-POLICY = """\
-policy made
-request { tier: enum(free, pro) = free }
+SIGNALS = """\
 signal urgent = keyword("urgent", "asap")
 signal size   = tokens()
 signal pii    = entities(email)
@@ -39,15 +37,19 @@ signal effort = contrast { high: ["prove theorem"], low: ["hello"] }
 signal again  = repeated { similarity: 0.8 }
 signal need   = score { 0.5 * effort + 0.3 * urgent + 0.2 * (size > 6) }
 signal band   = bands(need) { low: < 0.1, mid: < 0.3, high }
-model mini { provider: openai }
-model opus { provider: anthropic }
-category code { when topic == code and not again, ttl: 1h }
-guard stop  { when attack.jailbreak >= 0.8 reject 403 "no" }
-guard cards { when not pii.empty redact pii }
-route hard priority 30 { when band == high and tier == pro to opus }
-route legal priority 20 { when topic.legal >= 0.5 or refund >= 0.7 to opus cache off }
-route twice priority 10 { when again and effort > 0 to opus }
-default route rest { to mini }
+"""
+POLICY = f"""\
+policy made
+request {{ tier: enum(free, pro) = free }}
+{SIGNALS}model mini {{ provider: openai }}
+model opus {{ provider: anthropic }}
+category code {{ when topic == code and not again, ttl: 1h }}
+guard stop  {{ when attack.jailbreak >= 0.8 reject 403 "no" }}
+guard cards {{ when not pii.empty redact pii }}
+route hard priority 30 {{ when band == high and tier == pro to opus }}
+route legal priority 20 {{ when topic.legal >= 0.5 or refund >= 0.7 to opus cache off }}
+route twice priority 10 {{ when again and effort > 0 to opus }}
+default route rest {{ to mini }}
 """
 COSTLY = {"attack", "topic", "refund", "effort", "again"}
 WORDS = ("urgent", "jailbreak", "code", "legal", "refund", "money", "prove", "theorem", "hello",

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.embedded import PARTITIONS, embedded_broker
 from routec.runtime.observe import GROUP, Health, Metrics
 from routec.runtime.records import Dead, Decided, Outcome, Record
 from routec.runtime.stream import Observed, StreamError, Worker
+from tests.runtime.reading import read
 
 TOPICS = Topics(responses="")
 GOOD, BAD = 40, 60
@@ -59,21 +60,6 @@ async def write(config: Config) -> None:
                 value = b"bad" if partition == 1 and n >= GOOD else b"%d" % n
                 await producer.send(TOPICS.requests, value, partition=partition)
         await producer.flush()
-
-
-async def read(config: Config, topic: str) -> list[Any]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=config.kafka.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=10
-    )
-    async with consumer:
-        partitions = [TopicPartition(topic, n) for n in range(PARTITIONS)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[Any] = []
-        while any([await consumer.position(one) < ends[one] for one in partitions]):
-            for some in (await consumer.getmany(timeout_ms=50)).values():
-                found.extend(some)
-    return found
 
 
 async def test_it_stops_loudly_before_the_letters_and_goes_on_where_it_was() -> None:
