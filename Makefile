@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
+# Beside the other outputs of the compiler, which a fresh clone with a kept $(VENV) lacks as well.
+NATIVE := build/.native
+SOURCES := setup.py $(wildcard */*.cpp */*.hpp */*/*.cpp */*/*.hpp)
 
 # hnswlib compiles for the building machine's own processor unless told otherwise; a build that
 # is cached and used on another machine would then crash. AVX2 is asked for only where it is.
@@ -12,12 +15,12 @@ ifneq ($(shell grep -m1 -o avx2 /proc/cpuinfo 2>/dev/null),)
 NATIVE_FREE += CFLAGS="$(CFLAGS) -march=x86-64-v3"
 endif
 
-.PHONY: help setup demo test test-kafka test-browser chaos lint format bench lock clean
+.PHONY: help setup native demo test test-kafka test-browser chaos lint format bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(STAMP)  ## the virtual environment with routec in it, and the embedding model
+setup: $(STAMP) $(NATIVE)  ## the virtual environment with routec in it, and the embedding model
 
 $(STAMP): requirements/dev.txt pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -30,6 +33,12 @@ $(STAMP): requirements/dev.txt pyproject.toml Makefile
 	$(NATIVE_FREE) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m routec.safety.models install minilm
+	@touch $@
+
+native: $(NATIVE)  ## the compiled modules, those whose sources changed
+
+$(NATIVE): $(STAMP) $(SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
 demo: setup  ## sample traffic through the embedded broker, with a live table
@@ -71,3 +80,4 @@ lock: setup  ## bring the locked versions up to date
 
 clean:  ## remove what was built here (not the model cache)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find dsl compiler safety semcache runtime cli -name '*.so' -delete

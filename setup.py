@@ -1,0 +1,21 @@
+"""The compiled modules; all else about the package is in pyproject.toml, which knows no globs."""
+
+from setuptools import Extension, setup
+
+
+def compiled(name: str, source: str, *headers: str) -> Extension:
+    """A module of C++ for this Python, built again when it, a header or this file changes."""
+    return Extension(
+        name,
+        [source],
+        depends=["setup.py", *headers],
+        language="c++",
+        extra_compile_args=["-std=c++17", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],
+    )
+
+
+setup(
+    ext_modules=[
+        compiled("routec.safety._tokens", "safety/_tokens.cpp"),
+    ]
+)
