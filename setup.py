@@ -1,5 +1,7 @@
 """The compiled modules; all else about the package is in pyproject.toml, which knows no globs."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 
@@ -17,5 +19,10 @@ def compiled(name: str, source: str, *headers: str) -> Extension:
 setup(
     ext_modules=[
         compiled("routec.safety._tokens", "safety/_tokens.cpp"),
+        compiled(
+            "routec.runtime.native._native",
+            "runtime/native/module.cpp",
+            *sorted(glob("runtime/native/*.hpp")),
+        ),
     ]
 )

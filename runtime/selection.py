@@ -78,6 +78,12 @@ class Selector:
 
     Raises:
         ValueError: the route's algorithm is not one of `ALGORITHMS`.
+
+    Attributes:
+        least: the smallest context of its models, in tokens; infinite where none states one.
+            Requests within it can have any of them.
+        salt: what draws depend on beside the key.
+        all: places of its candidates.
     """
 
     def __init__(self, route: Route, models: Mapping[str, Model]) -> None:
@@ -85,10 +91,10 @@ class Selector:
             raise ValueError(f"unknown selection algorithm `{route.by}`")
         self._route = route
         self._models = models
-        self._salt = f"select:{route.name}"
-        self._all = tuple(range(len(route.candidates)))
+        self.salt = f"select:{route.name}"
+        self.all = tuple(range(len(route.candidates)))
         contexts = [models[name].context for name in route.candidates + route.fallbacks]
-        self._least = min((c for c in contexts if c is not None), default=math.inf)
+        self.least = min((c for c in contexts if c is not None), default=math.inf)
         self._rest = {
             name: tuple(dict.fromkeys(n for n in route.fallbacks if n != name))
             for name in route.candidates
@@ -101,7 +107,7 @@ class Selector:
             most: a bound of them.
             max_tokens: as in `Size`.
         """
-        return self._route.by in ("cost", "balanced") or most + (max_tokens or 0) > self._least
+        return self._route.by in ("cost", "balanced") or most + (max_tokens or 0) > self.least
 
     def choose(
         self, size: Size, key: str, *, turn: int = 0, latencies: Mapping[str, float] | None = None
@@ -118,10 +124,8 @@ class Selector:
             The choice; ``None`` if no candidate and no fallback can hold the request.
         """
         route = self._route
-        if size.tokens + (size.max_tokens or 0) <= self._least:
-            at, propensity = self._pick(self._all, size, key, turn, latencies)
-            chosen = route.candidates[at]
-            return Choice(chosen, route.by, route.candidates, propensity, self._rest[chosen])
+        if size.tokens + (size.max_tokens or 0) <= self.least:
+            return self.chosen(*self._pick(self.all, size, key, turn, latencies))
         models = self._models
         left = [index for index, name in enumerate(route.candidates) if size.fits(models[name])]
         fallbacks = [name for name in route.fallbacks if size.fits(models[name])]
@@ -136,6 +140,41 @@ class Selector:
         rest = tuple(dict.fromkeys(name for name in fallbacks if name != chosen))
         return Choice(chosen, by, names, propensity, rest)
 
+    def chosen(self, at: int, propensity: float) -> Choice:
+        """The choice of a candidate, where all models can hold the request.
+
+        Args:
+            at: its place among the candidates.
+            propensity: as in `Choice`.
+        """
+        route = self._route
+        model = route.candidates[at]
+        return Choice(model, route.by, route.candidates, propensity, self._rest[model])
+
+    def weights(self, left: Sequence[int]) -> list[float] | None:
+        """By which weights it draws among the candidates at some places; ``None`` if it does not.
+
+        Where the sum of those written is not above 0, all weigh the same.
+        """
+        route = self._route
+        if route.by == "round_robin" and route.sticky is not None:
+            return [1.0] * len(left)
+        if route.by != "weighted":
+            return None
+        weights = [route.weights[index] for index in left] if route.weights else []
+        return weights if sum(weights) > 0.0 else [1.0] * len(left)
+
+    def always(self) -> int | None:
+        """The place of the candidate that it picks whatever the request, its key and those before
+        it, where all models can hold it; ``None`` if that depends on them.
+        """
+        route = self._route
+        if route.by == "only":
+            return 0
+        if route.by == "quality":
+            return self._pick(self.all, Size(0), "", 0, None)[0]
+        return None
+
     def _pick(
         self,
         left: Sequence[int],
@@ -146,18 +185,15 @@ class Selector:
     ) -> tuple[int, float]:
         """Place of the chosen one among the candidates that are left, and its propensity."""
         route = self._route
-        sticky = route.sticky is not None
-        if route.by == "weighted" or (route.by == "round_robin" and sticky):
-            weights = [route.weights[index] for index in left] if route.weights else []
-            if route.by == "round_robin" or sum(weights) <= 0.0:
-                weights = [1.0] * len(left)
-            return pick(weights, draw(self._salt, key))
+        weights = self.weights(left)
+        if weights is not None:
+            return pick(weights, draw(self.salt, key))
         if route.by == "round_robin":
             return turn % len(left), 1.0
         if route.by == "only":
             return 0, 1.0
         models = [self._models[route.candidates[index]] for index in left]
-        return _best(route, models, size, {} if sticky else latencies or {}), 1.0
+        return _best(route, models, size, latencies or {}), 1.0
 
 
 def key_text(value: object) -> str:
@@ -198,7 +234,8 @@ def pick(weights: Sequence[float], number: float) -> tuple[int, float]:
 
 def _best(route: Route, models: Sequence[Model], size: Size, latencies: Mapping[str, float]) -> int:
     if route.sticky is not None:
-        size = Size(STICKY_INPUT, DEFAULT_OUTPUT)
+        # Equal keys must meet equal choices.
+        size, latencies = Size(STICKY_INPUT, DEFAULT_OUTPUT), {}
     delays = [latencies.get(model.name, model.latency) for model in models]
     if route.by == "cost":
         return _greatest([-_price(model, size) for model in models])

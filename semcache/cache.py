@@ -122,6 +122,19 @@ class SemanticCache:
         ledger.exact_hits += 1
         return Hit(entry.id, 1.0, entry.response, "exact")
 
+    def holds(self, partition: Partition, fingerprint: bytes, now: float) -> bool:
+        """Whether `exact` would answer. It is neither counted nor a use of the entry.
+
+        Raises:
+            CacheError: `now` is not finite (`bad-time`).
+        """
+        _check_time(now)
+        ledger = self._ledgers.get(partition.category)
+        entry = None if ledger is None else ledger.shelf.find(partition, fingerprint)
+        if ledger is None or entry is None:
+            return False
+        return not ledger.terms.expired(entry.written_at, now)
+
     def nearest(
         self, partitions: Sequence[Partition], vectors: Vectors, now: float, load: float = 0.0
     ) -> list[Hit | Miss]:

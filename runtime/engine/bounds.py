@@ -48,7 +48,7 @@ class Bounds:
         self._program = program
         self._signals = signals
         self._conditions = conditions
-        self._ranges = tuple(_range(signal) for signal in program.signals)
+        self._ranges = tuple(range_of(signal) for signal in program.signals)
 
     def settles(self, node: Node) -> Callable[[Work], bool | None]:
         """Whether a test of a variable holds whatever the unknown values are.
@@ -134,7 +134,7 @@ class Bounds:
         return True if len(names) == 1 else None
 
 
-def _range(signal: Signal) -> Range:
+def range_of(signal: Signal) -> Range:
     """Values that a signal of its own can take, its failure value included."""
     low, high = _RANGES.get(signal.kind, (0.0, 1.0))
     stated = signal.on_error

@@ -24,7 +24,8 @@ WITHOUT_EFFECT = frozenset(
 )
 """Members of a body that do not change what is answered."""
 
-_APART = WITHOUT_EFFECT | {"messages"}
+APART = WITHOUT_EFFECT | {"messages"}
+"""Members of a body that are no part of the key as they are."""
 
 
 def cache_key(
@@ -45,34 +46,36 @@ def cache_key(
     """
     last = request.last_user
     body = request.body
-    conversation: list[list[Any]]
-    if request.plain:
-        conversation = [[message.role, message.text, (), {}] for message in messages]
-    else:
-        raw = body.get("messages") or [{} for _ in messages]
-        conversation = [
-            [message.role, message.text, *_beside_text(original)]
-            for message, original in zip(messages, raw, strict=True)
-        ]
-    if last is not None:
-        conversation[last][1] = None
-    rest = {k: v for k, v in body.items() if k not in _APART}
+    raw: Sequence[Mapping[str, Any]] = body.get("messages") or [{} for _ in messages]
+    parts = [reading, str(-1 if last is None else last), str(len(messages))]
     try:
-        context = orjson.dumps([reading, conversation, rest], option=orjson.OPT_SORT_KEYS)
-    except TypeError:
+        for at, (message, original) in enumerate(zip(messages, raw, strict=True)):
+            text = "" if at == last else message.text
+            parts += (message.role, text, "" if request.plain else _beside_text(original))
+        for name in sorted(body.keys() - APART):
+            value = body[name]
+            # What is no string is told apart from strings that look like it.
+            parts += (name, f"s{value}" if isinstance(value, str) else f"j{_json(value)}")
+        context = [part.encode("utf-8", "surrogatepass") for part in parts]
+    except (TypeError, AttributeError):
         return None
+    # With their lengths before them, no two lists of parts come to the same bytes.
+    joined = b"".join([x for part in context for x in (len(part).to_bytes(8, "little"), part)])
     text = "" if last is None else messages[last].text
     return (
-        blake2b(context, digest_size=32).digest(),
+        blake2b(joined, digest_size=32).digest(),
         blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest(),
     )
 
 
-def _beside_text(message: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _beside_text(message: Mapping[str, Any]) -> str:
     """What a message holds beside its role and its text: parts that are no text, other members."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else ()
-    return (
-        [part for part in parts if not isinstance(part.get("text"), str)],
-        {k: v for k, v in message.items() if k not in ("role", "content")},
-    )
+    listed = content if isinstance(content, list) else ()
+    parts = [part for part in listed if not isinstance(part.get("text"), str)]
+    members = {k: v for k, v in message.items() if k not in ("role", "content")}
+    return _json([parts, members]) if parts or members else ""

@@ -12,7 +12,7 @@ from routec.compiler.program import Category
 from routec.runtime.engine.cachekey import cache_key
 from routec.runtime.engine.redaction import masked
 from routec.runtime.events.decision import CacheAnswer, Example, Span, Ticket
-from routec.runtime.events.request import Request
+from routec.runtime.events.request import FieldValue, Request
 from routec.runtime.selection import key_text
 from routec.safety.text import NORMALISER_VERSION, normalise
 from routec.semcache.cache import SemanticCache
@@ -72,6 +72,10 @@ class CacheDesk:
         cache: the cache; it holds these categories.
         categories: the program's categories.
         embedder: digest of the embedder in use; ``None`` leaves only exact matches.
+
+    Attributes:
+        semantic: names of the categories in which similar requests are looked for.
+        reading: how texts are read: normaliser version and embedder digest.
     """
 
     def __init__(
@@ -79,7 +83,7 @@ class CacheDesk:
     ) -> None:
         self._cache = cache
         self._categories = {category.name: category for category in categories}
-        self._semantic = frozenset(
+        self.semantic = frozenset(
             category.name
             for category in categories
             if embedder is not None
@@ -88,7 +92,7 @@ class CacheDesk:
                 or category.examples
             )
         )
-        self._reading = f"{NORMALISER_VERSION}\n{embedder or ''}"
+        self.reading = f"{NORMALISER_VERSION}\n{embedder or ''}"
 
     def question(self, category: str, request: Request, spans: Sequence[Span]) -> Question | None:
         """What to ask for a request; ``None`` if it has no place in the cache.
@@ -99,31 +103,50 @@ class CacheDesk:
             spans: what must be masked before anything of it leaves.
         """
         messages = masked(request.messages, spans)
-        key = cache_key(request, messages, self._reading)
+        key = cache_key(request, messages, self.reading)
         if key is None:
             return None
         field = self._categories[category].scope
-        scope = "" if field is None else f"{field}={key_text(request.attributes[field])}"
-        ticket = Ticket(Partition(scope, category, key[0]), key[1])
+        ticket = self.ticket(category, None if field is None else request.attributes[field], key)
         text: str | None = None
         last = request.last_user
         # Tools and images are not in the text, so texts alone cannot tell two requests apart.
         plain = not request.has_tools and not request.has_image
-        if plain and category in self._semantic and last is not None:
+        if plain and category in self.semantic and last is not None:
             text = normalise(messages[last].text)
             text = text if text.strip() else None
         return Question(ticket, text, float(request.time_ms // 1000))
 
+    def ticket(self, category: str, value: FieldValue | None, key: tuple[bytes, bytes]) -> Ticket:
+        """Where the answer to a request is, or will be stored.
+
+        Args:
+            category: the category whose terms apply.
+            value: of the field by which it keeps entries apart; ``None`` without one.
+            key: the request's `cache_key`.
+        """
+        field = self._categories[category].scope
+        scope = "" if field is None else f"{field}={key_text(value)}"
+        return Ticket(Partition(scope, category, key[0]), key[1])
+
     def exact(self, question: Question) -> CacheAnswer | None:
         """The answer to the very same request, or ``None``."""
+        ticket = question.ticket
         try:
-            hit = self._cache.exact(
-                question.ticket.partition, question.ticket.fingerprint, question.now
-            )
+            hit = self._cache.exact(ticket.partition, ticket.fingerprint, question.now)
         except Exception as error:
             log.warning("cache failed: %s", type(error).__name__)
             return None
         return None if hit is None else _hit(hit)
+
+    def holds(self, question: Question) -> bool:
+        """Whether `exact` would answer; nothing is counted, and a cache that fails holds nothing."""
+        ticket = question.ticket
+        try:
+            return self._cache.holds(ticket.partition, ticket.fingerprint, question.now)
+        except Exception as error:
+            log.warning("cache failed: %s", type(error).__name__)
+            return False
 
     def nearest(
         self,

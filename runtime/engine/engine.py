@@ -38,6 +38,7 @@ from routec.runtime.events.decision import (
     Reject,
     Selection,
     Ticket,
+    Value,
 )
 from routec.runtime.events.request import Request
 from routec.runtime.selection import ALGORITHMS, Choice, Selector, Size, key_text, shadow
@@ -50,6 +51,7 @@ from routec.safety.text import NORMALISER_VERSION
 
 log = logging.getLogger(__name__)
 
+_NOBODY = Request("", {})
 _EMBED = STAGES["embed"]
 _OUTCOME = attrgetter("outcome", "route")
 _STAGE_NAMES = {rank: name for name, rank in STAGES.items()}
@@ -74,6 +76,12 @@ class Engine:
         program: the program.
         hash: its content hash.
         latencies: observed seconds by model, for selection; whoever observes them writes here.
+        services: what its signals need.
+        conditions: the program's conditions.
+        questions: the questions of a request of which nothing is fixed.
+        selectors: by route.
+        desk: asks the cache; ``None`` without one.
+        index: of the routes, where there are many.
     """
 
     def __init__(
@@ -89,9 +97,9 @@ class Engine:
         self.program = program
         self.hash = digest(program) if hash is None else hash
         self.latencies: dict[str, float] = {}
-        self._services = services
+        self.services = services
         self._observer = observer
-        self._conditions = Conditions(program)
+        self.conditions = Conditions(program)
         try:
             self._signals = Signals(program, services, observer)
         except (ValueError, KeyError) as error:
@@ -99,16 +107,16 @@ class Engine:
                 "invalid-program", f"a signal cannot be computed: {error}"
             ) from error
         embedder = None if services.embedder is None else services.embedder.digest
-        self._desk = (
+        self.desk = (
             None
             if services.cache is None
             else CacheDesk(services.cache, program.categories, embedder)
         )
-        code = Code(program, self._conditions.signals, self._conditions.turn)
-        self._index = Index(program) if len(program.routes) >= FROM else None
+        code = Code(program, self.conditions.signals, self.conditions.turn)
+        self.index = Index(program) if len(program.routes) >= FROM else None
         functions = code if generated else None
-        self._unplanned = unplanned(program, self._conditions, functions, self._index)
-        self._planned = planned(program, self._conditions, functions, self._index)
+        self._unplanned = unplanned(program, self.conditions, functions, self.index)
+        self.questions = planned(program, self.conditions, functions, self.index)
         self._fast_guards = self._unplanned.guards.fast
         self._fast_route = self._unplanned.route.fast
         names = {category.name: at for at, category in enumerate(program.categories)}
@@ -116,13 +124,13 @@ class Engine:
             names[route.category] if route.category is not None else -1 for route in program.routes
         )
         models = {model.name: model for model in program.models}
-        self._selectors = [Selector(route, models) for route in program.routes]
-        self._templates = Templates(program, self._conditions, code)
+        self.selectors = [Selector(route, models) for route in program.routes]
+        self._templates = Templates(program, self.conditions, code)
         # Endings without a guard, by route; none are kept where fields tell requests apart.
         self._plain: list[Ending | None] = [None] * len(program.routes)
         self._unguarded = None if program.guards else self._templates.guarded(0)
         self._caches = bool(program.categories)
-        self._start = Start(program, self._conditions.signals, code.places)
+        self._start = Start(program, self.conditions.signals, code.places)
         self._every = self._start.every
         self._turns: dict[str, int] = {}
 
@@ -181,21 +189,21 @@ class Engine:
             CacheError: the cache does not take it.
             TypeError: the body is not plain JSON.
         """
-        return None if self._desk is None else self._desk.store(ticket, body, now)
+        return None if self.desk is None else self.desk.store(ticket, body, now)
 
     def cached_entries(self) -> dict[str, int]:
         """Entries of the cache by category; empty without a cache."""
-        return {} if self._desk is None else self._desk.entries()
+        return {} if self.desk is None else self.desk.entries()
 
     def close(self) -> None:
         """Stop what the cache does in the background; it may still be asked."""
-        if self._services.cache is not None:
-            self._services.cache.close()
+        if self.services.cache is not None:
+            self.services.cache.close()
 
     async def _settle(self, runs: Sequence[Run]) -> None:
         """Bring requests to their decisions, the cheapest stage that some wait for first."""
         self._signals.read_off(runs)
-        known = Vectors(self._services.embedder)
+        known = Vectors(self.services.embedder)
         waiting: list[tuple[Run, int, int]] = []
         moving = runs
         while True:
@@ -233,7 +241,7 @@ class Engine:
             return None
         ending = None if bits else self._plain[route]
         if ending is None:
-            mask = 0 if self._index is None else self._index.mask(attributes)
+            mask = 0 if self.index is None else self.index.mask(attributes)
             ending = self._templates.ending(bits, route, -1, mask)
             if not bits and not mask:
                 self._plain[route] = ending
@@ -265,7 +273,7 @@ class Engine:
 
     def _advance(self, run: Run) -> tuple[int, int] | None:
         """Go on until decided (``None``) or until a signal is needed (its stage and index)."""
-        questions = self._unplanned if run.pins else self._planned
+        questions = self._unplanned if run.pins else self.questions
         guarded = run.guarded
         if guarded is None and self._unguarded is not None:
             guarded = run.guarded = self._unguarded
@@ -292,21 +300,21 @@ class Engine:
         elif run.category == UNSETTLED:
             other = self._settle_category(run, questions)
             if other >= 0:
-                if need < 0 or self._conditions.turn[other] < self._conditions.turn[need]:
+                if need < 0 or self.conditions.turn[other] < self.conditions.turn[need]:
                     need = other
                 return self._need(need)
         if not run.asked and run.category >= 0:
-            cheap = need >= 0 and self._conditions.rank[need] < _EMBED
+            cheap = need >= 0 and self.conditions.rank[need] < _EMBED
             if not cheap:
                 run.asked = True
-                if self._desk is not None and self._ask(run):
+                if self.desk is not None and self._ask(run):
                     return (_EMBED, -1)
         if need < 0 or run.cache.status == "hit":
             return None
         return self._need(need)
 
     def _need(self, signal: int) -> tuple[int, int]:
-        return (self._conditions.rank[signal], signal)
+        return (self.conditions.rank[signal], signal)
 
     def _settle_category(self, run: Run, questions: Questions) -> int:
         """Settle the category if that can be done; the signal that it needs, or -1."""
@@ -316,7 +324,7 @@ class Engine:
                 run.category = self._forced[run.route]
                 return -1
             question = questions.categories
-        elif questions.cases is not None and self._desk is not None:
+        elif questions.cases is not None and self.desk is not None:
             question = questions.cases
         else:
             return -1
@@ -330,18 +338,18 @@ class Engine:
 
     def _ask(self, run: Run) -> bool:
         """Ask the exact tier; whether the semantic one has to be asked as well."""
-        assert self._desk is not None
+        assert self.desk is not None
         assert run.guarded is not None
         if run.guarded.redacting:
             run.masks, known = find_masks(self.program, self._signals, run, run.guarded.redacting)
             if not known:
                 return False
         category = self.program.categories[run.category].name
-        question = self._desk.question(category, run.request, run.masks)
+        question = self.desk.question(category, run.request, run.masks)
         if question is None:
             return False
         run.question = question
-        answer = self._desk.exact(question)
+        answer = self.desk.exact(question)
         if answer is None and question.text is not None:
             return True
         self._answered(run, answer or CacheAnswer("miss", reason="absent"))
@@ -349,7 +357,7 @@ class Engine:
 
     def _answered(self, run: Run, answer: CacheAnswer) -> None:
         run.cache = answer
-        self._observer.looked_up(self.program.categories[run.category].name, answer.status)
+        self._observer.looked_up(self.program.categories[run.category].name, answer.status, 1)
 
     async def _serve(
         self, rank: int, served: Sequence[tuple[Run, int, int]], known: Vectors
@@ -368,17 +376,43 @@ class Engine:
             run.spent(stage, spent)
 
     def _nearest(self, runs: Sequence[Run], known: Vectors) -> None:
-        assert self._desk is not None
+        assert self.desk is not None
         questions = [run.question for run in runs if run.question is not None]
         vectors = [known.get(question.text or "") for question in questions]
-        answers = self._desk.nearest(questions, vectors, self._services.load())
+        answers = self.desk.nearest(questions, vectors, self.services.load())
         for run, question, vector, answer in zip(runs, questions, vectors, answers, strict=True):
             question.ticket = msgspec.structs.replace(question.ticket, vector=vector)
             self._answered(run, answer)
 
     # --- the outcome ------------------------------------------------------------
 
-    def _finish(self, run: Run, total_us: int) -> Decision:
+    def specimen(
+        self,
+        bits: int,
+        route: int,
+        category: int,
+        choice: Choice | None,
+        cache: CacheAnswer,
+        values: Mapping[int, Value],
+    ) -> Decision:
+        """A decision like all that end alike, but for what is the request's own.
+
+        Args:
+            bits: the guards that act, as bits.
+            route: index of the route; -1 of a rejection, or where the cache answered.
+            category: index of the category whose terms apply; -1 for none.
+            choice: its model; ``None`` unless the outcome is ``route``.
+            cache: what the cache said.
+            values: of the signals that are known, by their indices; the others are not.
+        """
+        run = self._start.run(_NOBODY, None)
+        for at, value in values.items():
+            run.learn(at, value)
+        run.bits, run.guarded = bits, self._templates.guarded(bits)
+        run.route, run.category, run.cache = route, category, cache
+        return self._finish(run, 0, choice)
+
+    def _finish(self, run: Run, total_us: int, choice: Choice | None = None) -> Decision:
         guarded = run.guarded
         assert guarded is not None
         if guarded.redacting and run.question is None:
@@ -388,11 +422,11 @@ class Engine:
             run.bits,
             -1 if rejected or cached else run.route,
             -1 if rejected else run.category,
-            0 if self._index is None else self._index.mask(run.attributes),
+            0 if self.index is None else self.index.mask(run.attributes),
         )
         outcome: Outcome = "reject" if rejected else "cached" if cached else "route"
-        reject, choice = guarded.reject, None
-        if outcome == "route" and ending.model is None:
+        reject = guarded.reject
+        if outcome == "route" and ending.model is None and choice is None:
             choice = self._choose(run)
             if choice is None:
                 outcome, reject = "reject", Reject(None, 413, "context_overflow")
@@ -442,7 +476,7 @@ class Engine:
         route, request = self.program.routes[run.route], run.request
         limit = route.parameters.get("max_tokens", request.max_tokens)
         answer = limit if isinstance(limit, int) and not isinstance(limit, bool) else None
-        selector, tokens = self._selectors[run.route], 0
+        selector, tokens = self.selectors[run.route], 0
         # Only prices and contexts ask for it, and it is mostly far from a context.
         if selector.depends_on_tokens(self._signals.most_tokens(run), answer):
             tokens = self._signals.count_tokens(run)

@@ -26,7 +26,7 @@ class AttributeReader:
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = tuple(
-            (field.name, _path(field), _converter(field), _default(field), field)
+            (field.name, _path(field), _converter(field), default_of(field), field)
             for field in fields
         )
         self._plain = all(path is None for _, path, *_ in self._fields)
@@ -59,7 +59,8 @@ def _path(field: Field) -> tuple[str, ...] | None:
     return field.path if field.path[0] in _TOP else ("attributes", *field.path)
 
 
-def _default(field: Field) -> FieldValue | None:
+def default_of(field: Field) -> FieldValue | None:
+    """The value of a field that an event does not have; ``None`` if it must have one."""
     if field.type == "set":
         members = field.default if isinstance(field.default, tuple | list) else ()
         return None if field.required else frozenset(str(member) for member in members)

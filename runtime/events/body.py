@@ -12,7 +12,9 @@ from routec.runtime.records import Dead
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 """Roles a message may have."""
 
-_MAY_BE_SILENT = frozenset({"assistant", "tool", "function"})
+MAY_BE_SILENT = frozenset({"assistant", "tool", "function"})
+"""Roles whose messages need no content."""
+
 _IMAGES = frozenset({"image_url", "image", "input_image"})
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 
@@ -65,7 +67,7 @@ def read_body(body: object, max_messages: int) -> Chat | Dead:
             plain = plain and len(message) == 2
             continue
         plain = False
-        if content is None and role in _MAY_BE_SILENT:
+        if content is None and role in MAY_BE_SILENT:
             read.append(Message(role, ""))
             continue
         parts = _parts(content, index)

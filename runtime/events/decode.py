@@ -64,25 +64,36 @@ class Decoder:
     Args:
         fields: the policy's fields.
         limits: how much of an event is read.
+
+    Attributes:
+        limits: how much of an event is read.
     """
 
     def __init__(self, fields: Sequence[Field], limits: Limits | None = None) -> None:
         self._attributes = AttributeReader(fields)
-        self._limits = Limits() if limits is None else limits
+        self.limits = Limits() if limits is None else limits
 
-    def decode(self, record: Record) -> Request | Dead:
-        """The request in a record, or why there is none."""
+    def decode(self, record: Record, event: dict[str, Any] | None = None) -> Request | Dead:
+        """The request in a record, or why there is none.
+
+        Args:
+            record: the record.
+            event: its value, decoded and found within the limits, where that was done before.
+        """
+        if event is not None:
+            return self._within(record, event)
         value = record.value
         if value is None or not value:
             return Dead("empty-event", "the record has no value")
-        if len(value) > self._limits.bytes:
+        if len(value) > self.limits.bytes:
             return Dead(
                 "event-too-large",
-                f"the event has {len(value)} bytes, at most {self._limits.bytes} are read",
+                f"the event has {len(value)} bytes, at most {self.limits.bytes} are read",
             )
-        event = _parse(value, self._limits.depth)
-        if isinstance(event, Dead):
-            return event
+        parsed = _parse(value, self.limits.depth)
+        return parsed if isinstance(parsed, Dead) else self._within(record, parsed)
+
+    def _within(self, record: Record, event: dict[str, Any]) -> Request | Dead:
         headers: dict[str, str] = {}
         if record.headers:
             found = _cloud_event_headers(record.headers)
@@ -90,9 +101,10 @@ class Decoder:
                 return found
             headers = found
             if is_structured(record.headers):
-                event = _unwrap(event, self._limits.depth)
-                if isinstance(event, Dead):
-                    return event
+                inner = _unwrap(event, self.limits.depth)
+                if isinstance(inner, Dead):
+                    return inner
+                event = inner
         fallback = f"{record.topic}-{record.partition}-{record.offset}"
         return self.read(event, fallback, record.timestamp_ms, headers)
 
@@ -130,7 +142,7 @@ class Decoder:
         time = _time(headers.get("ce_time") if stamp is None else stamp, fallback_ms)
         if isinstance(time, Dead):
             return time
-        chat = read_body(event.get("body"), self._limits.messages)
+        chat = read_body(event.get("body"), self.limits.messages)
         if isinstance(chat, Dead):
             return chat
         values = self._attributes.read(event, name, attributes)

@@ -47,9 +47,9 @@ class EngineMetrics(Observer):
         """Note the size of a classifier's batch."""
         self._of(self._metrics.classifier_batch_size, backend).observe(texts)
 
-    def looked_up(self, category: str, status: str) -> None:
-        """Count a lookup."""
-        self._of(self._metrics.cache_lookups, category, status).inc()
+    def looked_up(self, category: str, status: str, requests: int) -> None:
+        """Count lookups."""
+        self._of(self._metrics.cache_lookups, category, status).inc(requests)
 
     def decided(self, outcome: str, route: str | None, requests: int) -> None:
         """Count decisions; rejections and answers from the cache have no route."""

@@ -51,7 +51,7 @@ class RecallingEngine(Engine):
         self._remembered = _RememberedCache(program.categories)
         self._settled: dict[int, int] = {}
         # Values that a caller fixes may be impossible together; recorded ones were computed.
-        self._unplanned = self._planned
+        self._unplanned = self.questions
 
     async def decide_recorded(
         self,
@@ -95,13 +95,13 @@ class RecallingEngine(Engine):
         """
         self._remembered.remember(requests, decisions)
         self._settled = dict(self._categories(requests, decisions))
-        self._desk = self._remembered if self.program.categories else None
+        self.desk = self._remembered if self.program.categories else None
         try:
             return await self.decide(requests, recorded)
         finally:
             self._remembered.remember((), ())
             self._settled = {}
-            self._desk = None
+            self.desk = None
 
     def _categories(
         self, requests: Sequence[Request], decisions: Sequence[Recorded]

@@ -24,8 +24,8 @@ class Observer:
     def classified(self, backend: str, texts: int) -> None:
         """A classifier answered for so many texts in one call."""
 
-    def looked_up(self, category: str, status: str) -> None:
-        """The cache was asked: ``hit`` or ``miss``."""
+    def looked_up(self, category: str, status: str, requests: int) -> None:
+        """The cache was asked for so many requests: ``hit`` or ``miss``."""
 
     def decided(self, outcome: str, route: str | None, requests: int) -> None:
         """So many requests of a batch were decided alike."""

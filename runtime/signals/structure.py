@@ -29,12 +29,21 @@ def reader(signal: Signal) -> Callable[[Request], bool | int | str] | None:
             return lambda request: request.has_tools
         case "has_image":
             return lambda request: request.has_image
-        case "hour":
-            zone = _zone(signal.zone)
-            return lambda request: local(request.time_ms, zone).hour
-        case "weekday":
-            zone = _zone(signal.zone)
-            return lambda request: WEEKDAYS[local(request.time_ms, zone).weekday()]
+    told = clock(signal)
+    return None if told is None else lambda request: told(request.time_ms)
+
+
+def clock(signal: Signal) -> Callable[[int], int | str] | None:
+    """How to tell a signal from a moment; ``None`` for signals of other kinds.
+
+    Raises:
+        zoneinfo.ZoneInfoNotFoundError: the signal's time zone is not known.
+    """
+    zone = _zone(signal.zone)
+    if signal.kind == "hour":
+        return lambda time_ms: local(time_ms, zone).hour
+    if signal.kind == "weekday":
+        return lambda time_ms: WEEKDAYS[local(time_ms, zone).weekday()]
     return None
 
 

@@ -104,7 +104,7 @@ def tell_everything(metrics: Metrics) -> None:
     heard.decided("route", "fast", 1)
     heard.signal("s", "computed", 3, 0.001)
     heard.failure("s", "timeout", 1)
-    heard.looked_up("c", "hit")
+    heard.looked_up("c", "hit", 1)
     heard.held("c", 3)
     heard.classified("linear", 8)
     heard.learnt("stored")

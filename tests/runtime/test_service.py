@@ -39,8 +39,8 @@ class Counting(Observer):
     def learnt(self, status: str) -> None:
         self.heard["learnt", status] += 1
 
-    def looked_up(self, category: str, status: str) -> None:
-        self.heard["looked_up", category, status] += 1
+    def looked_up(self, category: str, status: str, requests: int) -> None:
+        self.heard["looked_up", category, status] += requests
 
     def decided(self, outcome: str, route: str | None, requests: int) -> None:
         self.heard["decided", outcome, str(route)] += requests

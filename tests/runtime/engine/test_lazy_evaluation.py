@@ -168,7 +168,7 @@ async def test_no_task_is_made_for_a_request() -> None:
             most = max(most, len(asyncio.all_tasks()))
             return await super().classify(texts, within)
 
-    made._services.classifiers["topic"] = Watch("billing", "code", "other")
+    made.services.classifiers["topic"] = Watch("billing", "code", "other")
     await made.decide([ask(f"code {at}", id=str(at)) for at in range(50)])
     assert most <= before + 2
 

@@ -302,7 +302,7 @@ async def test_the_policies_of_a_swap_share_embedder_language_model_and_load(
     shadow = open_service(new, Config(), pending=0)
     assert shadow.memory.embedder is not embedder
     assert sessions == []
-    loads = [one._engine._services.load for one in (old, live.in_force.active)]
+    loads = [one._engine.services.load for one in (old, live.in_force.active)]
     assert loads[0] is loads[1] is memory.load
     live.close()
     shadow.close()

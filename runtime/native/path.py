@@ -1,0 +1,129 @@
+"""The compiled path of a policy, with what it asks of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from routec.compiler.program import STRUCTURE
+from routec.runtime.engine.caching import Question
+from routec.runtime.engine.engine import Engine
+from routec.runtime.events.decision import Ticket
+from routec.runtime.events.decode import Limits
+from routec.runtime.events.encode import Encoder
+from routec.runtime.events.request import FieldValue
+from routec.runtime.native._native import Path
+from routec.runtime.native.spec import fits, spec_of
+from routec.runtime.native.tally import Tally
+from routec.runtime.native.templates import Templates
+from routec.runtime.records import Decided, Record
+from routec.runtime.signals.observer import SILENT, Observer
+
+Answer = Decided | dict[str, Any] | None
+"""An outcome, or what was decoded of a record that the engine has to decide."""
+
+
+class NativePath:
+    """Decides those requests of a policy that need nothing but themselves and the exact cache.
+
+    What it decides, it decides as `Decoder`, `Engine` and `Encoder` do, byte for byte but for
+    timings; everything else, and whatever is wrong with a request, it leaves to them.
+
+    Args:
+        engine: decides by the policy, which `fits`.
+        encoder: encodes its decisions.
+        limits: how much of an event is read.
+        missed: takes the ids and tickets of decisions that missed the cache.
+        observer: hears of what happens.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Encoder,
+        limits: Limits,
+        missed: Callable[[str, Ticket], None],
+        observer: Observer = SILENT,
+    ) -> None:
+        program, self._desk, self._observer = engine.program, engine.desk, observer
+        self._categories = tuple(category.name for category in program.categories)
+        self._routes = tuple(route.name for route in program.routes)
+        self._structure = tuple(s.name for s in program.signals if s.kind in STRUCTURE)
+        self._signals = tuple(signal.name for signal in program.signals)
+        spec = spec_of(engine, limits)
+        spec["template"] = Templates(engine, encoder).make
+        spec["ask"] = None if engine.desk is None else self._ask
+        spec["missed"] = missed
+        self._path = Path(spec)
+
+    @staticmethod
+    def of(
+        engine: Engine,
+        encoder: Encoder,
+        limits: Limits,
+        missed: Callable[[str, Ticket], None],
+        observer: Observer = SILENT,
+    ) -> NativePath | None:
+        """The path of a policy; ``None`` if it does not fit (see `spec.fits`)."""
+        return NativePath(engine, encoder, limits, missed, observer) if fits(engine) else None
+
+    def decide(self, records: Sequence[Record], latest_s: float) -> tuple[list[Answer], float]:
+        """Decide what can be decided here.
+
+        Args:
+            records: the records.
+            latest_s: requests of later times do not count for the time that is returned.
+
+        Returns:
+            An answer for each record, and the latest time of a request that was decided, seconds;
+            below 0 for none.
+        """
+        answers, tally = self._path.decide(list(records), Decided, int(latest_s * 1000))
+        if self._observer is not SILENT and tally["finished"]:
+            self._tell(tally)
+        return answers, tally["latest_ms"] / 1000
+
+    def _ask(
+        self,
+        category: int,
+        value: FieldValue | None,
+        context: bytes,
+        fingerprint: bytes,
+        now: float,
+        semantic: bool,
+    ) -> tuple[str, bytes] | Ticket | None:
+        """Ask the exact tier: entry and response of a hit, the ticket of a miss.
+
+        ``None`` where similar requests have to be looked for.
+        """
+        desk = self._desk
+        assert desk is not None
+        ticket = desk.ticket(self._categories[category], value, (context, fingerprint))
+        # The engine asks again, and only one of both is to be counted.
+        question = Question(ticket, None, now)
+        if semantic and not desk.holds(question):
+            return None
+        hit = desk.exact(question)
+        if hit is None:
+            return ticket
+        assert hit.entry is not None
+        assert hit.response is not None
+        return hit.entry, hit.response
+
+    def _tell(self, tally: Tally) -> None:
+        observer = self._observer
+        for name in self._structure:
+            observer.signal(name, "computed", tally["finished"], tally["reading_s"])
+        for name, count in zip(self._signals, tally["counted"], strict=True):
+            if count:
+                observer.signal(name, "computed", count, tally["counting_s"])
+        for status, counts in (("miss", tally["misses"]), ("hit", tally["hits"])):
+            for category, count in zip(self._categories, counts, strict=True):
+                if count:
+                    observer.looked_up(category, status, count)
+        for route, count in zip(self._routes, tally["routed"], strict=True):
+            if count:
+                observer.decided("route", route, count)
+        for outcome, count in (("cached", tally["cached"]), ("reject", tally["rejected"])):
+            if count:
+                observer.decided(outcome, None, count)
