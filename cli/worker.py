@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 from collections.abc import Coroutine
@@ -145,9 +144,7 @@ async def _work(deployment: Deployment, config: Config, parent: Connection | Non
     )
     if parent is not None:
         _obey(parent, worker)
-    # What was opened lives as long as the worker: no collection needs to look at it again.
-    gc.collect()
-    gc.freeze()
+    spare_collections()
     await run_until_signalled(worker)
     counts = worker.counts
     log.info(

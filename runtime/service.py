@@ -15,7 +15,7 @@ from routec.runtime.config import Config
 from routec.runtime.engine.caching import terms_of
 from routec.runtime.engine.engine import Engine
 from routec.runtime.engine.open import open_services
-from routec.runtime.events.decision import Ticket
+from routec.runtime.events.decision import Slip, Ticket, ticket_of
 from routec.runtime.events.decode import Decoder, Limits
 from routec.runtime.events.encode import Encoder, decision_id
 from routec.runtime.events.request import Request
@@ -80,7 +80,7 @@ class Memory:
     load: Load = field(default_factory=Load)
     categories: tuple[Category, ...] = ()
     models: tuple[Model, ...] = ()
-    pending: OrderedDict[str, Ticket] = field(default_factory=OrderedDict)
+    pending: OrderedDict[str, Ticket | Slip] = field(default_factory=OrderedDict)
     latencies: dict[str, float] = field(default_factory=dict)
 
 
@@ -242,14 +242,14 @@ class PolicyService:
             return "refused"
         self._time(response)
         name = response.get("decision_id")
-        ticket = self.memory.pending.pop(name, None) if isinstance(name, str) else None
-        if ticket is None:
+        slip = self.memory.pending.pop(name, None) if isinstance(name, str) else None
+        if slip is None:
             return "unknown"
         body = response.get("body")
         if not isinstance(body, dict) or _unfit(body):
             return "refused"
         try:
-            entry = self._engine.store(ticket, body, self._clock())
+            entry = self._engine.store(ticket_of(slip), body, self._clock())
         except (ValueError, TypeError):
             return "refused"
         return "refused" if entry is None else "stored"
@@ -274,10 +274,11 @@ class PolicyService:
             before = known.get(model, seconds)
             known[model] = before + SMOOTHING * (seconds - before)
 
-    def _remember(self, name: str, ticket: Ticket) -> None:
+    def _remember(self, name: str, slip: Ticket | Slip) -> None:
         pending = self.memory.pending
-        pending[name] = ticket
-        pending.move_to_end(name)
+        if name in pending:
+            pending.move_to_end(name)
+        pending[name] = slip
         if len(pending) > self._most_pending:
             pending.popitem(last=False)
 

@@ -67,6 +67,11 @@ class SemanticCache:
     Raises:
         CacheError: a bound below 1 (`bad-bound`), or terms that cannot be kept (see `Terms` and
             `guaranteed_entries`).
+
+    Attributes:
+        fingerprints: How many entries there are of each fingerprint, those dropped and not freed
+            yet included. The same object for good, to be read only: what is not in there need not
+            be looked up (see `spare`).
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class SemanticCache:
         self._leaving: deque[Shelf] = deque()
         self._labels = count(1)
         self._unknown = 0
+        self.fingerprints: dict[bytes, int] = {}
         self.reconfigure(terms)
 
     def exact(self, partition: Partition, fingerprint: bytes, now: float) -> Hit | None:
@@ -121,6 +127,14 @@ class SemanticCache:
         entry.used = True
         ledger.exact_hits += 1
         return Hit(entry.id, 1.0, entry.response, "exact")
+
+    def spare(self, category: str, lookups: int) -> None:
+        """Count lookups of `exact` that were not made, since `fingerprints` tells that they miss."""
+        ledger = self._ledgers.get(category)
+        if ledger is None:
+            self._unknown += lookups
+        else:
+            ledger.exact_misses["absent"] += lookups
 
     def holds(self, partition: Partition, fingerprint: bytes, now: float) -> bool:
         """Whether `exact` would answer. It is neither counted nor a use of the entry.
@@ -317,7 +331,7 @@ class SemanticCache:
             # In the order of the terms, which settles whose entry goes among equals.
             ledger = held.get(term.name)
             if ledger is None:
-                ledger = Ledger(term, self._dimension, self._builder)
+                ledger = Ledger(term, self._dimension, self._builder, self.fingerprints)
             self._ledgers[term.name] = ledger
             ledger.terms = term
             ledger.guaranteed = guaranteed[term.name]

@@ -20,16 +20,20 @@ class Ledger:
         terms: The terms in force.
         dimension: Components of a vector.
         builder: Builds graphs for the partitions.
+        fingerprints: As a `Shelf` has them.
     """
 
     __slots__ = (
-        "_builder", "_dimension", "evictions", "exact_hits", "exact_misses", "guaranteed",
-        "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "shelf", "terms",
+        "_builder", "_dimension", "_fingerprints", "evictions", "exact_hits", "exact_misses",
+        "guaranteed", "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "shelf", "terms",
         "writes",
     )  # fmt: skip
 
-    def __init__(self, terms: Terms, dimension: int, builder: Builder) -> None:
+    def __init__(
+        self, terms: Terms, dimension: int, builder: Builder, fingerprints: dict[bytes, int]
+    ) -> None:
         self._dimension = dimension
+        self._fingerprints = fingerprints
         self._builder = builder
         self.terms = terms
         self.guaranteed = 0
@@ -41,7 +45,7 @@ class Ledger:
         self.semantic_misses: Counter[str] = Counter()
         self.evictions: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.shelf = Shelf(dimension, builder)
+        self.shelf = Shelf(dimension, builder, fingerprints)
 
     def __len__(self) -> int:
         return len(self.shelf)
@@ -63,7 +67,8 @@ class Ledger:
 
     def empty(self, reason: str) -> Shelf:
         """Forget every entry at once, for a reason that is counted; the shelf they are on."""
-        left, self.shelf = self.shelf, Shelf(self._dimension, self._builder)
+        left = self.shelf
+        self.shelf = Shelf(self._dimension, self._builder, self._fingerprints)
         if len(left):
             self.evictions[reason] += len(left)
         return left

@@ -56,18 +56,22 @@ class Shelf:
     Args:
         dimension: Components of a vector.
         builder: Builds graphs for the partitions.
+        fingerprints: Counts the entries on all shelves by their fingerprints; those of entries that
+            are dropped and not freed yet are among them.
 
     Attributes:
         bytes: Responses, fingerprints and vectors of the entries.
     """
 
     __slots__ = (
-        "_ages", "_builder", "_dimension", "_exact", "_ids", "_indexes", "_order", "bytes",
+        "_ages", "_builder", "_dimension", "_exact", "_fingerprints", "_ids", "_indexes", "_order",
+        "bytes",
     )  # fmt: skip
 
-    def __init__(self, dimension: int, builder: Builder) -> None:
+    def __init__(self, dimension: int, builder: Builder, fingerprints: dict[bytes, int]) -> None:
         self._dimension = dimension
         self._builder = builder
+        self._fingerprints = fingerprints
         self.bytes = 0
         self._order: OrderedDict[int, Entry] = OrderedDict()
         # By time of writing: event times need not rise with the labels.
@@ -115,6 +119,8 @@ class Shelf:
         heapq.heappush(self._ages, (entry.written_at, entry.label))
         self.bytes += entry.size
         self._ids[entry.id] = entry
+        fingerprint = entry.fingerprint
+        self._fingerprints[fingerprint] = self._fingerprints.get(fingerprint, 0) + 1
         self._exact.setdefault(entry.partition, {})[entry.fingerprint] = entry
         if row is not None:
             index = self._indexes.get(entry.partition)
@@ -187,3 +193,8 @@ class Shelf:
         del self._order[entry.label]
         del self._ids[entry.id]
         self.bytes -= entry.size
+        left = self._fingerprints[entry.fingerprint] - 1
+        if left:
+            self._fingerprints[entry.fingerprint] = left
+        else:
+            del self._fingerprints[entry.fingerprint]

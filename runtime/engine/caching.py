@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,7 +12,7 @@ from routec.compiler.program import Category
 from routec.runtime.engine.cachekey import cache_key
 from routec.runtime.engine.redaction import masked
 from routec.runtime.events.decision import CacheAnswer, Example, Span, Ticket
-from routec.runtime.events.request import FieldValue, Request
+from routec.runtime.events.request import Request
 from routec.runtime.selection import key_text
 from routec.safety.text import NORMALISER_VERSION, normalise
 from routec.semcache.cache import SemanticCache
@@ -107,7 +107,8 @@ class CacheDesk:
         if key is None:
             return None
         field = self._categories[category].scope
-        ticket = self.ticket(category, None if field is None else request.attributes[field], key)
+        scope = "" if field is None else f"{field}={key_text(request.attributes[field])}"
+        ticket = Ticket(Partition(scope, category, key[0]), key[1])
         text: str | None = None
         last = request.last_user
         # Tools and images are not in the text, so texts alone cannot tell two requests apart.
@@ -116,18 +117,6 @@ class CacheDesk:
             text = normalise(messages[last].text)
             text = text if text.strip() else None
         return Question(ticket, text, float(request.time_ms // 1000))
-
-    def ticket(self, category: str, value: FieldValue | None, key: tuple[bytes, bytes]) -> Ticket:
-        """Where the answer to a request is, or will be stored.
-
-        Args:
-            category: the category whose terms apply.
-            value: of the field by which it keeps entries apart; ``None`` without one.
-            key: the request's `cache_key`.
-        """
-        field = self._categories[category].scope
-        scope = "" if field is None else f"{field}={key_text(value)}"
-        return Ticket(Partition(scope, category, key[0]), key[1])
 
     def exact(self, question: Question) -> CacheAnswer | None:
         """The answer to the very same request, or ``None``."""
@@ -147,6 +136,15 @@ class CacheDesk:
         except Exception as error:
             log.warning("cache failed: %s", type(error).__name__)
             return False
+
+    @property
+    def fingerprints(self) -> Mapping[bytes, int]:
+        """What is not in there need not be looked up; see `SemanticCache`."""
+        return self._cache.fingerprints
+
+    def spare(self, category: str, lookups: int) -> None:
+        """Count lookups that were not made, since `fingerprints` tells that they miss."""
+        self._cache.spare(category, lookups)
 
     def nearest(
         self,

@@ -94,6 +94,18 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
     vector: NDArray[np.float32] | None = None
 
 
+Slip = tuple[str, str, bytes, bytes]
+"""Scope, category, context and fingerprint of a ticket without a vector, not put together yet."""
+
+
+def ticket_of(slip: Ticket | Slip) -> Ticket:
+    """The ticket itself."""
+    if isinstance(slip, Ticket):
+        return slip
+    scope, category, context, fingerprint = slip
+    return Ticket(Partition(scope, category, context), fingerprint)
+
+
 NOT_ASKED = CacheAnswer()
 
 

@@ -80,12 +80,16 @@ PyObject *numbers(const std::vector<long long> &values) {
 }
 
 PyObject *told(const Tally &tally, long long finished) {
-    std::vector<long long> misses, hits;
-    for (const auto &[missed, hit] : tally.looked_up) misses.push_back(missed), hits.push_back(hit);
+    std::vector<long long> misses, hits, spared;
+    for (const auto &[missed, hit, without] : tally.looked_up) {
+        misses.push_back(missed);
+        hits.push_back(hit);
+        spared.push_back(without);
+    }
     return need(Py_BuildValue(
-        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", finished, "routed",
+        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", finished, "routed",
         numbers(tally.routed), "cached", tally.cached, "rejected", tally.rejected, "misses",
-        numbers(misses), "hits", numbers(hits), "counted", numbers(tally.counted), "reading_s",
+        numbers(misses), "hits", numbers(hits), "spared", numbers(spared), "counted", numbers(tally.counted), "reading_s",
         tally.reading_s, "counting_s", tally.counting_s, "latest_ms",
         static_cast<long long>(tally.latest_ms)));
 }

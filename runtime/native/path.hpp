@@ -29,7 +29,7 @@ enum class Outcome : unsigned char { route, cached, reject };
 // What was counted of a batch.
 struct Tally {
     std::vector<long long> routed;            // by route
-    std::vector<std::array<long long, 2>> looked_up;  // by category: misses, hits
+    std::vector<std::array<long long, 3>> looked_up;  // by category: misses, hits, spared
     std::vector<long long> counted;           // by signal, of numbers of tokens
     long long cached = 0, rejected = 0;
     double reading_s = 0.0, counting_s = 0.0;
@@ -52,6 +52,7 @@ class Path {
           count_(spec["count"].object()),
           ask_(spec["ask"].object()),
           missed_(spec["missed"].object()),
+          fingerprints_(spec["fingerprints"].object()),
           template_(spec["template"].object()),
           most_bytes_(spec["bytes"].integer()),
           most_depth_(spec["depth"].integer()),
@@ -59,7 +60,7 @@ class Path {
               return Guard{part[0].truth(), part[1].truth()};
           })),
           kept_apart_(spec["categories"].each([](Part part) {
-              return Category{part[0].index(), part[1].truth()};
+              return Category{part[0].object(), part[1].index(), part[2].object(), part[3].truth()};
           })),
           routes_(spec["routes"].each(read_route)),
           signals_(spec["signals"].each(read_signal)) {
@@ -114,7 +115,9 @@ class Path {
         bool rejects, redacts;
     };
     struct Category {
-        int scope;      // field whose value keeps entries apart; -1 for none
+        PyObject *name;
+        int scope;        // field whose value keeps entries apart; -1 for none
+        PyObject *begin;  // what precedes that value
         bool semantic;  // whether similar requests are looked for as well
     };
     struct Route {
@@ -347,7 +350,8 @@ class Path {
         route_at_ = category_at_ = kUnsettled;
         cache_ = kNotAsked;
         hit_ = Ref();
-        ticket_ = Ref();
+        slip_ = Ref();
+        spared_ = false;
         for (int wanted = advance(); wanted >= 0; wanted = advance()) {
             if (signals_[wanted].kind != Kind::tokens) throw Deferred{};
             count_tokens(wanted);
@@ -420,23 +424,22 @@ class Path {
         // What a message has beside its text makes the key of others.
         if (!chat_.plain) throw Deferred{};
         const Category &category = kept_apart_[category_at_];
-        const auto [compat, fingerprint] = key_.of(chat_);
+        const auto [context, fingerprint] = key_.of(chat_);
         const bool semantic = category.semantic && !chat_.has_tools && chat_.last_user >= 0;
-        const Ref at(need(PyLong_FromLong(category_at_)));
         const Ref scope = scope_of(category);
-        const Ref first(need(bytes_of(compat))), second(need(bytes_of(fingerprint)));
-        const Ref now(need(PyFloat_FromDouble(static_cast<double>(time_ms_ / 1000))));
-        PyObject *arguments[] = {at.get(),     scope.get(), first.get(),
-                                 second.get(), now.get(),   semantic ? Py_True : Py_False};
-        Ref answer(need(PyObject_Vectorcall(ask_, arguments, 6, nullptr)));
-        if (answer.get() == Py_None) throw Deferred{};
-        if (PyTuple_Check(answer.get())) {
-            cache_ = kHit;
-            hit_ = std::move(answer);
-        } else {
-            cache_ = kMiss;
-            ticket_ = std::move(answer);
+        const Ref first(need(bytes_of(context))), second(need(bytes_of(fingerprint)));
+        slip_ = Ref(need(PyTuple_Pack(4, scope.get(), category.name, first.get(), second.get())));
+        const int held = PyDict_Contains(fingerprints_, second.get());
+        if (held < 0) throw PythonError{};
+        cache_ = kMiss;
+        spared_ = held == 0;
+        if (!spared_) {
+            const Ref now(need(PyFloat_FromDouble(static_cast<double>(time_ms_ / 1000))));
+            PyObject *arguments[] = {slip_.get(), now.get(), semantic ? Py_True : Py_False};
+            hit_ = Ref(need(PyObject_Vectorcall(ask_, arguments, 3, nullptr)));
+            if (hit_.get() != Py_None) cache_ = kHit;
         }
+        if (cache_ == kMiss && semantic) throw Deferred{};
     }
 
     static PyObject *bytes_of(const Digest &digest) {
@@ -444,10 +447,16 @@ class Path {
                                          sizeof digest);
     }
 
-    // The value of the field that keeps entries apart; None without one.
     Ref scope_of(const Category &category) const {
-        if (category.scope < 0) return Ref::of(Py_None);
-        return Ref::of(known_.fields[category.scope].object);
+        if (category.scope < 0) return Ref::of(category.begin);
+        PyObject *value = known_.fields[category.scope].object;
+        Ref text;
+        if (PyBool_Check(value)) {
+            text = Ref(need(PyUnicode_FromString(value == Py_True ? "true" : "false")));
+        } else {
+            text = Ref(need(PyObject_Str(value)));
+        }
+        return Ref(need(PyUnicode_Concat(category.begin, text.get())));
     }
 
     // --- the outcome ------------------------------------------------------------
@@ -482,10 +491,13 @@ class Path {
             if (signals_[at].kind == Kind::tokens && counted_ >> signals_[at].ordinal & 1)
                 ++tally_.counted[at];
         tally_.counting_s += counting_s_;
-        if (cache_ != kNotAsked) ++tally_.looked_up[category_at_][hit];
+        if (cache_ != kNotAsked) {
+            ++tally_.looked_up[category_at_][hit];
+            tally_.looked_up[category_at_][2] += spared_;
+        }
         if (routed) {
             ++tally_.routed[route_at_];
-            if (ticket_) remember();
+            if (slip_) remember();
         } else {
             ++(hit ? tally_.cached : tally_.rejected);
         }
@@ -494,7 +506,7 @@ class Path {
     void remember() {
         const Ref id(need(PyUnicode_FromStringAndSize(id_.data(),
                                                       static_cast<Py_ssize_t>(id_.size()))));
-        PyObject *arguments[] = {id.get(), ticket_.get()};
+        PyObject *arguments[] = {id.get(), slip_.get()};
         const Ref done(need(PyObject_Vectorcall(missed_, arguments, 2, nullptr)));
     }
 
@@ -561,7 +573,7 @@ class Path {
     CacheKey key_;
     Question guards_, route_, categories_;
     std::unique_ptr<Question> cases_;
-    PyObject *loads_, *dumps_, *bound_, *count_, *ask_, *missed_, *template_;
+    PyObject *loads_, *dumps_, *bound_, *count_, *ask_, *missed_, *fingerprints_, *template_;
     long long most_bytes_, most_depth_;
     std::vector<Guard> actions_;
     std::vector<Category> kept_apart_;
@@ -579,11 +591,11 @@ class Path {
     Known known_;
     Chat chat_;
     std::vector<Ref> owned_;
-    Ref topic_, hit_, ticket_;
+    Ref topic_, hit_, slip_;
     long long partition_ = 0, offset_ = 0, tokens_ = -1;
     int64_t time_ms_ = 0, bits_ = 0;
     PyObject *request_id_ = nullptr;
-    bool guarded_ = false, rejected_ = false, asked_ = false;
+    bool guarded_ = false, rejected_ = false, asked_ = false, spared_ = false;
     int route_at_ = kUnsettled, category_at_ = kUnsettled, cache_ = kNotAsked;
     uint64_t counted_ = 0;
     double counting_s_ = 0.0;

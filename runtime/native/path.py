@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from routec.compiler.program import STRUCTURE
+from routec.compiler.program import structural
 from routec.runtime.engine.caching import Question
 from routec.runtime.engine.engine import Engine
-from routec.runtime.events.decision import Ticket
+from routec.runtime.events.decision import Slip, ticket_of
 from routec.runtime.events.decode import Limits
 from routec.runtime.events.encode import Encoder
-from routec.runtime.events.request import FieldValue
 from routec.runtime.native._native import Path
 from routec.runtime.native.spec import fits, spec_of
 from routec.runtime.native.tally import Tally
@@ -33,7 +32,7 @@ class NativePath:
         engine: decides by the policy, which `fits`.
         encoder: encodes its decisions.
         limits: how much of an event is read.
-        missed: takes the ids and tickets of decisions that missed the cache.
+        missed: takes the ids of decisions that missed the cache, and where answers belong.
         observer: hears of what happens.
     """
 
@@ -42,17 +41,18 @@ class NativePath:
         engine: Engine,
         encoder: Encoder,
         limits: Limits,
-        missed: Callable[[str, Ticket], None],
+        missed: Callable[[str, Slip], None],
         observer: Observer = SILENT,
     ) -> None:
         program, self._desk, self._observer = engine.program, engine.desk, observer
         self._categories = tuple(category.name for category in program.categories)
         self._routes = tuple(route.name for route in program.routes)
-        self._structure = tuple(s.name for s in program.signals if s.kind in STRUCTURE)
+        self._structure = tuple(program.signals[at].name for at in structural(program))
         self._signals = tuple(signal.name for signal in program.signals)
         spec = spec_of(engine, limits)
         spec["template"] = Templates(engine, encoder).make
         spec["ask"] = None if engine.desk is None else self._ask
+        spec["fingerprints"] = {} if engine.desk is None else engine.desk.fingerprints
         spec["missed"] = missed
         self._path = Path(spec)
 
@@ -61,7 +61,7 @@ class NativePath:
         engine: Engine,
         encoder: Encoder,
         limits: Limits,
-        missed: Callable[[str, Ticket], None],
+        missed: Callable[[str, Slip], None],
         observer: Observer = SILENT,
     ) -> NativePath | None:
         """The path of a policy; ``None`` if it does not fit (see `spec.fits`)."""
@@ -79,33 +79,26 @@ class NativePath:
             below 0 for none.
         """
         answers, tally = self._path.decide(list(records), Decided, int(latest_s * 1000))
+        for category, lookups in zip(self._categories, tally["spared"], strict=True):
+            if lookups and self._desk is not None:
+                self._desk.spare(category, lookups)
         if self._observer is not SILENT and tally["finished"]:
             self._tell(tally)
         return answers, tally["latest_ms"] / 1000
 
-    def _ask(
-        self,
-        category: int,
-        value: FieldValue | None,
-        context: bytes,
-        fingerprint: bytes,
-        now: float,
-        semantic: bool,
-    ) -> tuple[str, bytes] | Ticket | None:
-        """Ask the exact tier: entry and response of a hit, the ticket of a miss.
+    def _ask(self, slip: Slip, now: float, semantic: bool) -> tuple[str, bytes] | None:
+        """Ask the exact tier: entry and response of a hit, or ``None``.
 
-        ``None`` where similar requests have to be looked for.
+        Where similar requests are looked for as well, a miss is not counted: the engine asks again.
         """
         desk = self._desk
         assert desk is not None
-        ticket = desk.ticket(self._categories[category], value, (context, fingerprint))
-        # The engine asks again, and only one of both is to be counted.
-        question = Question(ticket, None, now)
+        question = Question(ticket_of(slip), None, now)
         if semantic and not desk.holds(question):
             return None
         hit = desk.exact(question)
         if hit is None:
-            return ticket
+            return None
         assert hit.entry is not None
         assert hit.response is not None
         return hit.entry, hit.response

@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 
-from routec.compiler.program import Category, Field, Guard, Node, Program, Signal, Vertex
+from routec.compiler.program import (
+    STRUCTURE,
+    Category,
+    Field,
+    Guard,
+    Node,
+    Program,
+    Signal,
+    Vertex,
+    structural,
+)
 from routec.runtime.engine.bounds import range_of
 from routec.runtime.engine.cachekey import APART
 from routec.runtime.engine.conditions import Conditions
@@ -156,12 +166,13 @@ def _index(at: int | None) -> int:
 
 
 def _signals(program: Program, conditions: Conditions) -> tuple[Spec, ...]:
-    made, tokens = [], 0
+    made, tokens, read = [], 0, structural(program)
     for at, signal in enumerate(program.signals):
         low, high = range_of(signal)
         made.append(
             {
-                "kind": signal.kind,
+                # What nothing reads is not read off.
+                "kind": "unread" if signal.kind in STRUCTURE and at not in read else signal.kind,
                 "tokens": signal.kind == "tokens",
                 "ordinal": tokens if signal.kind == "tokens" else -1,
                 "turn": conditions.turn[at],
@@ -185,9 +196,10 @@ def _question(root: int | None, cases: Sequence[tuple[int, int]]) -> Spec:
 
 def _category(
     category: Category, fields: dict[str, int], semantic: frozenset[str]
-) -> tuple[int, bool]:
-    scope = -1 if category.scope is None else fields[category.scope]
-    return scope, category.name in semantic
+) -> tuple[str, int, str, bool]:
+    field = category.scope
+    scope, begin = (-1, "") if field is None else (fields[field], f"{field}=")
+    return category.name, scope, begin, category.name in semantic
 
 
 def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str, int]) -> Spec:

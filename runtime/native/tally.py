@@ -15,6 +15,7 @@ class Tally(TypedDict):
         rejected: how many were rejected.
         misses: lookups that missed, by category.
         hits: lookups that hit, by category.
+        spared: misses that were known without a lookup, by category.
         counted: values of numbers of tokens that were counted, by signal.
         reading_s: seconds that reading the requests took.
         counting_s: seconds that counting their tokens took.
@@ -27,6 +28,7 @@ class Tally(TypedDict):
     rejected: int
     misses: tuple[int, ...]
     hits: tuple[int, ...]
+    spared: tuple[int, ...]
     counted: tuple[int, ...]
     reading_s: float
     counting_s: float

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from routec.compiler.program import Signal
+from routec.compiler.program import Signal, structural
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Value
 from routec.runtime.events.encode import Encoder
@@ -50,9 +50,7 @@ class Templates:
         self._encoder = encoder
         signals = engine.program.signals
         self._tokens = [at for at, signal in enumerate(signals) if signal.kind == "tokens"]
-        self._read = [
-            at for at, signal in enumerate(signals) if signal.kind in _KINDS and at not in self._tokens
-        ]
+        self._read = structural(engine.program)
 
     def make(
         self, bits: int, route: int, category: int, pick: int, cache: int, counted: int
@@ -68,7 +66,7 @@ class Templates:
             counted: the numbers of tokens that were counted, as bits by their order.
         """
         signals, engine = self._engine.program.signals, self._engine
-        known = self._read + [at for n, at in enumerate(self._tokens) if counted >> n & 1]
+        known = [*self._read, *(at for n, at in enumerate(self._tokens) if counted >> n & 1)]
         choice = None
         if route >= 0:
             selector = engine.selectors[route]
