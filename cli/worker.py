@@ -22,6 +22,7 @@ from routec.runtime.embedded import EmbeddedBroker, EmbeddedBrokerError, embedde
 from routec.runtime.engine import ServiceError
 from routec.runtime.observe import GROUP, configure_logs
 from routec.runtime.stream import StreamError, Worker, run_until_signalled
+from routec.runtime.stream.collector import spare_collections
 
 log = logging.getLogger(__name__)
 

@@ -128,9 +128,7 @@ class PolicyService:
         self._max_response_bytes = max_response_bytes
         self._most_pending = pending
         self._native = (
-            NativePath.of(
-                engine, self._encoder, self._decoder.limits, self._remember, observer
-            )
+            NativePath.of(engine, self._encoder, self._decoder.limits, self._remember, observer)
             if native
             else None
         )

@@ -129,7 +129,7 @@ class SemanticCache:
         return Hit(entry.id, 1.0, entry.response, "exact")
 
     def spare(self, category: str, lookups: int) -> None:
-        """Count lookups of `exact` that were not made, since `fingerprints` tells that they miss."""
+        """Count lookups that were not made, since `fingerprints` tells that they miss."""
         ledger = self._ledgers.get(category)
         if ledger is None:
             self._unknown += lookups

@@ -25,8 +25,8 @@ class Ledger:
 
     __slots__ = (
         "_builder", "_dimension", "_fingerprints", "evictions", "exact_hits", "exact_misses",
-        "guaranteed", "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "shelf", "terms",
-        "writes",
+        "guaranteed", "guaranteed_bytes", "refused", "semantic_hits", "semantic_misses", "shelf",
+        "terms", "writes",
     )  # fmt: skip
 
     def __init__(

@@ -129,7 +129,7 @@ class CacheDesk:
         return None if hit is None else _hit(hit)
 
     def holds(self, question: Question) -> bool:
-        """Whether `exact` would answer; nothing is counted, and a cache that fails holds nothing."""
+        """Whether `exact` would answer; it is not counted, and a cache that fails holds nothing."""
         ticket = question.ticket
         try:
             return self._cache.holds(ticket.partition, ticket.fingerprint, question.now)

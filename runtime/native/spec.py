@@ -104,7 +104,9 @@ def spec_of(engine: Engine, limits: Limits) -> Spec:
             None, [(category.when, at) for at, category in enumerate(program.categories)]
         ),
         "categories": tuple(_category(one, fields, semantic) for one in program.categories),
-        "routes": tuple(_route(engine, at, fields, categories) for at in range(len(program.routes))),
+        "routes": tuple(
+            _route(engine, at, fields, categories) for at in range(len(program.routes))
+        ),
     }
 
 
