@@ -395,7 +395,7 @@ class Path {
         }
         if (!asked_ && category_at_ >= 0 && (wanted < 0 || signals_[wanted].rank >= kEmbed)) {
             asked_ = true;
-            ask();
+            ask(wanted >= 0);
         }
         return cache_ == kHit ? -1 : wanted;
     }
@@ -419,13 +419,15 @@ class Path {
         return -1;
     }
 
-    void ask() {
+    // Needing a signal later, or a choice that is not made here, the engine is to ask again.
+    void ask(bool needs) {
         if (ask_ == Py_None) return;
         // What a message has beside its text makes the key of others.
         if (!chat_.plain) throw Deferred{};
         const Category &category = kept_apart_[category_at_];
         const auto [context, fingerprint] = key_.of(chat_);
         const bool semantic = category.semantic && !chat_.has_tools && chat_.last_user >= 0;
+        const bool again = needs || semantic || !chosen_here(routes_[route_at_]);
         const Ref scope = scope_of(category);
         const Ref first(need(bytes_of(context))), second(need(bytes_of(fingerprint)));
         slip_ = Ref(need(PyTuple_Pack(4, scope.get(), category.name, first.get(), second.get())));
@@ -435,11 +437,11 @@ class Path {
         spared_ = held == 0;
         if (!spared_) {
             const Ref now(need(PyFloat_FromDouble(static_cast<double>(time_ms_ / 1000))));
-            PyObject *arguments[] = {slip_.get(), now.get(), semantic ? Py_True : Py_False};
+            PyObject *arguments[] = {slip_.get(), now.get(), again ? Py_True : Py_False};
             hit_ = Ref(need(PyObject_Vectorcall(ask_, arguments, 3, nullptr)));
             if (hit_.get() != Py_None) cache_ = kHit;
         }
-        if (cache_ == kMiss && semantic) throw Deferred{};
+        if (cache_ == kMiss && again) throw Deferred{};
     }
 
     static PyObject *bytes_of(const Digest &digest) {
@@ -510,22 +512,27 @@ class Path {
         const Ref done(need(PyObject_Vectorcall(missed_, arguments, 2, nullptr)));
     }
 
+    // Whether the model of a route can be told: all of its models hold the request.
+    bool chosen_here(const Route &route) const {
+        if (route.pick == 'p') return false;
+        if (route.pick == 'd' && route.sticky >= 0 &&
+            !PyUnicode_Check(known_.fields[route.sticky].object))
+            return false;
+        if (std::isinf(route.least)) return true;
+        const long long answer = route.limit < 0 ? chat_.max_tokens : route.limit;
+        return known_.most_tokens + static_cast<double>(answer) <= route.least;
+    }
+
     // The place of the model among the candidates, by `runtime/selection.py`.
     int pick() const {
         const Route &route = routes_[route_at_];
-        if (route.pick == 'p') throw Deferred{};
-        if (!std::isinf(route.least)) {
-            const long long answer = route.limit < 0 ? chat_.max_tokens : route.limit;
-            if (known_.most_tokens + static_cast<double>(answer) > route.least) throw Deferred{};
-        }
+        if (!chosen_here(route)) throw Deferred{};
         if (route.pick == 'f') return route.always;
         std::string salted = route.salt;
         if (route.sticky < 0) {
             salted += utf8(request_id_);
         } else {
-            PyObject *key = known_.fields[route.sticky].object;
-            if (!PyUnicode_Check(key)) throw Deferred{};
-            salted += utf8(key);
+            salted += utf8(known_.fields[route.sticky].object);
         }
         unsigned char digest[8];
         Blake2b blake(sizeof digest);

@@ -86,15 +86,15 @@ class NativePath:
             self._tell(tally)
         return answers, tally["latest_ms"] / 1000
 
-    def _ask(self, slip: Slip, now: float, semantic: bool) -> tuple[str, bytes] | None:
+    def _ask(self, slip: Slip, now: float, again: bool) -> tuple[str, bytes] | None:
         """Ask the exact tier: entry and response of a hit, or ``None``.
 
-        Where similar requests are looked for as well, a miss is not counted: the engine asks again.
+        Where the engine asks again after a miss, that is not counted.
         """
         desk = self._desk
         assert desk is not None
         question = Question(ticket_of(slip), None, now)
-        if semantic and not desk.holds(question):
+        if again and not desk.holds(question):
             return None
         hit = desk.exact(question)
         if hit is None:
