@@ -19,8 +19,8 @@ class CacheKey {
   public:
     explicit CacheKey(Part spec)
         : reading_(spec["reading"].text()),
-          apart_(spec["apart"].object()),
-          dumps_(spec["dumps_sorted"].object()) {}
+          apart_(spec["apart"].set()),
+          dumps_(spec["dumps_sorted"].callable()) {}
 
     // Digests of everything but the last user text, and of that. The chat must be plain.
     std::pair<Digest, Digest> of(const Chat &chat) {

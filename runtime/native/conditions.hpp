@@ -39,8 +39,10 @@ inline bool same_text(PyObject *one, PyObject *other) {
 class Conditions {
   public:
     explicit Conditions(Part spec) {
-        variables_ = spec["variables"].each([](Part part) {
-            return Variable{part[0].truth(), part[1].index(), part[2].truth()};
+        const Py_ssize_t fields = spec["fields"].size(), signals = spec["signals"].size();
+        variables_ = spec["variables"].each([&](Part part) {
+            const bool field = part[0].truth();
+            return Variable{field, part[1].index(0, field ? fields : signals), part[2].truth()};
         });
         nodes_ = spec["nodes"].each(read_node);
         vertices_ = spec["vertices"].each(read_vertex);
@@ -50,6 +52,28 @@ class Conditions {
         });
         memo_.resize(nodes_.size());
         seen_.resize(nodes_.size());
+        for (size_t at = 0; at < nodes_.size(); ++at) check_node(spec, at);
+        for (size_t at = 0; at < vertices_.size(); ++at) check_vertex(spec, at);
+    }
+
+    int nodes() const { return static_cast<int>(nodes_.size()); }
+    int vertices() const { return static_cast<int>(vertices_.size()); }
+
+    // Whether every outcome of the diagram below a vertex lies from `low` to below `end`.
+    bool ends_within(int root, int low, int end) const {
+        std::vector<bool> met(vertices_.size());
+        std::vector<int> left{root};
+        while (!left.empty()) {
+            const int at = left.back();
+            left.pop_back();
+            if (met[at]) continue;
+            met[at] = true;
+            const Vertex &vertex = vertices_[at];
+            left.insert(left.end(), vertex.to.begin(), vertex.to.end());
+            if (vertex.kind == Kind::leaf && (vertex.outcome < low || vertex.outcome >= end))
+                return false;
+        }
+        return true;
     }
 
     // Forget what was worked out; due for each request, and whenever something became known.
@@ -229,6 +253,76 @@ class Conditions {
         throw PythonError{};
     }
 
+    enum class Holding : unsigned char { number, text, set, nothing };
+
+    // What a variable has once it is known; nothing where it never is, here.
+    Holding holding(Part spec, int variable) const {
+        const Variable &of = variables_[variable];
+        if (of.opaque) return Holding::nothing;
+        if (of.field) {
+            const std::string_view type = spec["fields"][of.index][1].text();
+            if (type == "set") return Holding::set;
+            return type == "string" || type == "enum" ? Holding::text : Holding::number;
+        }
+        const std::string_view kind = spec["signals"][of.index]["kind"].text();
+        for (const std::string_view number : {"turns", "has_tools", "has_image", "hour", "tokens"})
+            if (kind == number) return Holding::number;
+        return kind == "weekday" ? Holding::text : Holding::nothing;
+    }
+
+    // Wrong data must be an error now, not a crash when a request comes.
+    void check_node(Part spec, size_t at) const {
+        const Node &node = nodes_[at];
+        bool good = true;
+        for (const int of : node.of) good &= of >= 0 && of < static_cast<int>(at);
+        if (node.op >= Op::negation) {
+            good &= node.variable < 0 && (node.op != Op::negation || node.of.size() == 1);
+        } else if (node.op != Op::constant) {
+            good &= node.of.empty() && node.variable >= 0 &&
+                    node.variable < static_cast<int>(variables_.size());
+            if (good) {
+                const Holding has = holding(spec, node.variable);
+                const bool set = node.op == Op::has || node.op == Op::empty;
+                const Holding wanted = set                  ? Holding::set
+                                       : node.op == Op::is ? Holding::text
+                                                           : Holding::number;
+                good = has == wanted || has == Holding::nothing;
+                if (node.op == Op::has || node.op == Op::is) good &= PyUnicode_Check(node.object) != 0;
+            }
+        }
+        if (!good) throw spec["nodes"][static_cast<int>(at)].beyond();
+    }
+
+    void check_vertex(Part spec, size_t at) const {
+        const Vertex &vertex = vertices_[at];
+        bool good = true;
+        for (const int to : vertex.to) good &= to >= 0 && to < static_cast<int>(at);
+        const size_t targets = vertex.to.size();
+        const bool reads =
+            vertex.variable >= 0 && vertex.variable < static_cast<int>(variables_.size());
+        switch (vertex.kind) {
+            case Kind::leaf: break;
+            case Kind::act: good &= targets == 1 && vertex.guard >= 0 && vertex.guard < 62; break;
+            case Kind::test: good &= targets == 2 && vertex.node >= 0 && vertex.node < nodes(); break;
+            case Kind::by_label:
+                good &= reads && targets == vertex.labels.size() + 1;
+                if (good) {
+                    const Holding has = holding(spec, vertex.variable);
+                    good = has == Holding::text || has == Holding::nothing;
+                }
+                break;
+            case Kind::bisect:
+                good &= reads && targets == vertex.bounds.size() + 1 &&
+                        vertex.inclusive.size() == vertex.bounds.size();
+                if (good) {
+                    const Holding has = holding(spec, vertex.variable);
+                    good = has == Holding::number || has == Holding::nothing;
+                }
+                break;
+        }
+        if (!good) throw spec["vertices"][static_cast<int>(at)].beyond();
+    }
+
     Value read(int variable, const Known &known) const {
         const Variable &of = variables_[variable];
         if (of.field) return known.fields[of.index];
@@ -304,12 +398,17 @@ class Conditions {
 // One of the questions of a decision: a diagram, or the first of some cases.
 class Question {
   public:
-    explicit Question(Part spec)
-        : root_(spec["root"].index()),
-          cases_(spec["cases"].each([](Part part) {
-              return std::pair<int, int>{part[0].index(), part[1].index()};
+    // Its outcomes lie from `low` to below `end`.
+    Question(Part spec, const Conditions &conditions, int low, Py_ssize_t end)
+        : root_(spec["root"].index(-1, conditions.vertices())),
+          cases_(spec["cases"].each([&](Part part) {
+              return std::pair<int, int>{part[0].index(0, conditions.nodes()),
+                                         part[1].index(low, end)};
           })),
-          otherwise_(spec["otherwise"].index()) {}
+          otherwise_(spec["otherwise"].index(-1, 0)) {
+        if (root_ >= 0 && !conditions.ends_within(root_, low, static_cast<int>(end)))
+            throw spec["root"].beyond();
+    }
 
     int ask(Conditions &conditions, const Known &known) const {
         if (root_ >= 0) return static_cast<int>(conditions.walk(root_, false, known));

@@ -59,8 +59,8 @@ class BodyReader {
   public:
     explicit BodyReader(Part spec)
         : most_(spec["messages"].integer()),
-          roles_(spec["roles"].object()),
-          silent_(spec["silent"].object()) {}
+          roles_(spec["roles"].set()),
+          silent_(spec["silent"].set()) {}
 
     void read(PyObject *body, Chat &chat) const {
         const Names &names = Names::get();
@@ -127,9 +127,7 @@ class BodyReader {
 class AttributeReader {
   public:
     explicit AttributeReader(Part spec)
-        : fields_(spec.each([](Part part) {
-              return Field{part[0].object(), part[1].text()[0], part[2].object(), part[3].object()};
-          })) {}
+        : fields_(spec.each(read_field)) {}
 
     size_t count() const { return fields_.size(); }
 
@@ -154,6 +152,23 @@ class AttributeReader {
         PyObject *members;   // a frozen set, empty for any
         PyObject *fallback;  // None if there must be one
     };
+
+    static Field read_field(Part part) {
+        const std::string_view type = part[1].text();
+        bool known = false;
+        for (const std::string_view one : {"bool", "int", "float", "string", "enum", "set"})
+            known |= type == one;
+        if (!known) throw part[1].beyond();
+        PyObject *members = type == "string" ? Py_None : part[2].set(), *fallback = part[3].object();
+        if (fallback != Py_None) {
+            if (type == "set") part[3].set();
+            if (type == "string" || type == "enum") part[3].string();
+            if (type == "bool") part[3].truth();
+            if (type == "int" && !PyLong_Check(fallback)) throw part[3].beyond();
+            if (type == "float") part[3].number();
+        }
+        return {part[0].string(), type[0], members, fallback};
+    }
 
     static double number(const Field &field, PyObject *value) {
         switch (field.type) {

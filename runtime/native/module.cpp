@@ -11,6 +11,25 @@ struct PathObject {
     PyObject_HEAD
     PyObject *spec;
     Path *path;
+    bool deciding;
+};
+
+// What a batch is decided with is in use: what is called on the way may not begin another.
+class Deciding {
+  public:
+    explicit Deciding(PathObject *of) : of_(of) {
+        if (of->deciding || of->path == nullptr) {
+            PyErr_SetString(PyExc_RuntimeError, "a batch is being decided");
+            throw PythonError{};
+        }
+        of->deciding = true;
+    }
+    Deciding(const Deciding &) = delete;
+    Deciding &operator=(const Deciding &) = delete;
+    ~Deciding() { of_->deciding = false; }
+
+  private:
+    PathObject *of_;
 };
 
 // Runs `work`; what it throws becomes a Python exception and a null.
@@ -101,7 +120,9 @@ PyObject *path_decide(PyObject *object, PyObject *arguments) {
                           &latest_ms))
         return nullptr;
     return guarded([&] {
-        Path *path = reinterpret_cast<PathObject *>(object)->path;
+        auto *self = reinterpret_cast<PathObject *>(object);
+        const Deciding deciding(self);
+        Path *path = self->path;
         path->begin_batch(latest_ms);
         const Py_ssize_t count = PyList_GET_SIZE(records);
         Ref answers(need(PyList_New(count)));

@@ -43,28 +43,34 @@ class Path {
           attributes_(spec["fields"]),
           body_(spec["body"]),
           key_(spec["key"]),
-          guards_(spec["guards"]),
-          route_(spec["route"]),
-          categories_(spec["categories_question"]),
-          loads_(spec["loads"].object()),
-          dumps_(spec["dumps"].object()),
-          bound_(spec["bound"].object()),
-          count_(spec["count"].object()),
-          ask_(spec["ask"].object()),
-          missed_(spec["missed"].object()),
-          fingerprints_(spec["fingerprints"].object()),
-          template_(spec["template"].object()),
+          guards_(spec["guards"], conditions_, -1, std::max<Py_ssize_t>(spec["actions"].size(), 2)),
+          route_(spec["route"], conditions_, 0, spec["routes"].size()),
+          categories_(spec["categories_question"], conditions_, -1, spec["categories"].size()),
+          loads_(spec["loads"].callable()),
+          dumps_(spec["dumps"].callable()),
+          bound_(spec["bound"].callable()),
+          count_(spec["count"].callable()),
+          ask_(spec["ask"].none() ? Py_None : spec["ask"].callable()),
+          missed_(spec["missed"].callable()),
+          fingerprints_(spec["fingerprints"].dict()),
+          template_(spec["template"].callable()),
           most_bytes_(spec["bytes"].integer()),
           most_depth_(spec["depth"].integer()),
           actions_(spec["actions"].each([](Part part) {
               return Guard{part[0].truth(), part[1].truth()};
           })),
-          kept_apart_(spec["categories"].each([](Part part) {
-              return Category{part[0].object(), part[1].index(), part[2].object(), part[3].truth()};
+          kept_apart_(spec["categories"].each([&](Part part) {
+              return Category{part[0].string(), part[1].index(-1, spec["fields"].size()),
+                              part[2].string(), part[3].truth()};
           })),
-          routes_(spec["routes"].each(read_route)),
+          routes_(spec["routes"].each([&](Part part) {
+              return read_route(part, spec["categories"].size(), spec["fields"].size());
+          })),
           signals_(spec["signals"].each(read_signal)) {
-        if (!spec["cases"].none()) cases_ = std::make_unique<Question>(spec["cases"]);
+        if (!spec["cases"].none())
+            cases_ = std::make_unique<Question>(spec["cases"], conditions_, -1,
+                                                spec["categories"].size());
+        if (actions_.size() > 60) throw spec["actions"].beyond();
         known_.fields.resize(attributes_.count());
         known_.signals.resize(signals_.size());
         for (const Route &route : routes_) sized_ |= !std::isinf(route.least);
@@ -81,6 +87,7 @@ class Path {
     void begin_batch(int64_t latest_ms) {
         begin_ = Clock::now();
         latest_ms_ = latest_ms;
+        renew_tally();  // of a batch that was broken off
     }
 
     // Decides a record; `event` keeps what was decoded of it. Throws `Deferred` or `PythonError`.
@@ -155,15 +162,17 @@ class Path {
     static constexpr int kEmbed = 2;
     static constexpr size_t kRemembered = 4096;
 
-    static Route read_route(Part part) {
+    static Route read_route(Part part, Py_ssize_t categories, Py_ssize_t fields) {
+        const std::string_view pick = part["pick"].text();
+        if (pick != "fixed" && pick != "drawn" && pick != "python") throw part["pick"].beyond();
         return {part["automatic"].truth(),
-                part["category"].index(),
-                part["pick"].text()[0],
-                part["always"].index(),
+                part["category"].index(-1, categories),
+                pick[0],
+                part["always"].index(pick == "fixed" ? 0 : -1, INT_MAX),
                 part["weights"].each([](Part one) { return one.number(); }),
                 part["total"].number(),
                 std::string(part["salt"].text()),
-                part["sticky"].index(),
+                part["sticky"].index(-1, fields),
                 part["least"].number(),
                 part["limit"].integer()};
     }
@@ -176,6 +185,8 @@ class Path {
                       part["ordinal"].index()};
         for (const auto &[name, kind] : kKinds)
             if (part["kind"].text() == name) signal.kind = kind;
+        if (signal.kind == Kind::clock) part["reader"].callable();
+        if (signal.kind == Kind::tokens) part["ordinal"].index(0, 64);
         return signal;
     }
 
@@ -378,6 +389,7 @@ class Path {
         int wanted = -1;
         if (route_at_ == kUnsettled) {
             const int route = route_.ask(conditions_, known_);
+            if (route == -1) throw Deferred{};  // no route holds, which cannot be
             if (route <= kNeed) {
                 wanted = kNeed - route;
             } else {
@@ -568,7 +580,7 @@ class Path {
         const Ref made(need(PyObject_CallFunction(template_, "LiiiiK", shape.bits, shape.route,
                                                   shape.category, shape.pick, shape.cache,
                                                   static_cast<unsigned long long>(shape.counted))));
-        return templates_.emplace(shape, Template(Part(made.get()))).first->second;
+        return templates_.emplace(shape, Template(Part(made.get()), signals_.size())).first->second;
     }
 
     static constexpr int kUnsettled = -2;

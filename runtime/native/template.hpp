@@ -24,7 +24,8 @@ struct Filling {
 class Template {
   public:
     // Pairs of a kind and what belongs to it; `templates.py` knows the kinds by the same names.
-    explicit Template(Part spec) : pieces_(spec.each(read_piece)) {}
+    Template(Part spec, size_t signals)
+        : pieces_(spec.each([signals](Part part) { return read_piece(part, signals); })) {}
 
     void fill(const Filling &filling, std::string &out) const {
         for (const Piece &piece : pieces_) {
@@ -68,15 +69,21 @@ class Template {
         std::vector<double> thresholds;
     };
 
-    static Piece read_piece(Part part) {
+    static Piece read_piece(Part part, size_t signals) {
         static constexpr std::string_view kKinds[] = {
             "literal", "decision_id", "request_id", "time",   "entry",    "response",
             "truth",   "integer",     "name",       "margin", "total_us", "counting_us"};
         const std::string_view wanted = part[0].text();
         for (size_t kind = 0; kind < std::size(kKinds); ++kind)
-            if (kKinds[kind] == wanted)
-                return {static_cast<Kind>(kind), std::string(part[1].bytes()), part[2].index(),
-                        part[3].each([](Part one) { return one.number(); })};
+            if (kKinds[kind] == wanted) {
+                Piece piece{static_cast<Kind>(kind), std::string(part[1].bytes()),
+                            part[2].index(-1, static_cast<long long>(signals)),
+                            part[3].each([](Part one) { return one.number(); })};
+                const bool of_signal = piece.kind >= Kind::truth && piece.kind <= Kind::margin;
+                if (of_signal && piece.signal < 0) throw part[2].beyond();
+                if (piece.kind == Kind::margin && piece.thresholds.empty()) throw part[3].beyond();
+                return piece;
+            }
         PyErr_Format(PyExc_ValueError, "unknown piece of a template: %R", part.object());
         throw PythonError{};
     }
