@@ -42,6 +42,7 @@ class Conditions {
         const Py_ssize_t fields = spec["fields"].size(), signals = spec["signals"].size();
         variables_ = spec["variables"].each([&](Part part) {
             const bool field = part[0].truth();
+            if (field && part[2].truth()) throw part[2].beyond();
             return Variable{field, part[1].index(0, field ? fields : signals), part[2].truth()};
         });
         nodes_ = spec["nodes"].each(read_node);

@@ -364,7 +364,8 @@ class Path {
         slip_ = Ref();
         spared_ = false;
         for (int wanted = advance(); wanted >= 0; wanted = advance()) {
-            if (signals_[wanted].kind != Kind::tokens) throw Deferred{};
+            // What was counted and still is asked for would be asked for for ever.
+            if (signals_[wanted].kind != Kind::tokens || known_.signals[wanted].known) throw Deferred{};
             count_tokens(wanted);
         }
     }
