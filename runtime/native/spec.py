@@ -225,5 +225,5 @@ def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str
         "sticky": -1 if route.sticky is None else fields[route.sticky],
         "least": selector.least,
         # A limit that is no number is none.
-        "limit": limit if known else 0,
+        "limit": min(limit, 2**62) if known else 0,
     }
