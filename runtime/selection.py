@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
+import orjson
 
 from routec.compiler.program import Model, Route
 
@@ -197,9 +198,11 @@ class Selector:
 
 
 def key_text(value: object) -> str:
-    """A field's value as the key of a draw: as JSON writes it, strings without quotes."""
+    """A field's value as a key: as JSON writes it, strings without quotes, sets in order."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, frozenset):
+        return orjson.dumps(sorted(value)).decode()
     return str(value)
 
 

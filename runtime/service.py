@@ -30,7 +30,7 @@ from routec.semcache.cache import SemanticCache
 from routec.semcache.terms import Terms
 
 PENDING = 10_000
-"""Most cache misses remembered until their responses come, oldest forgotten first."""
+"""Most cache misses remembered until their responses come; those of older batches go first."""
 
 SMOOTHING = 0.1
 """Weight of the newest latency of a model in its average."""

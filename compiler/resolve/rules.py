@@ -22,6 +22,7 @@ from routec.dsl import ast
 from routec.dsl.source import Span
 
 _MAX_PRIORITY = 1_000_000_000
+_PARAMETER_BOUND = 2**63
 
 
 def _priority(context: Context, number: ast.Number | None) -> int:
@@ -263,6 +264,15 @@ def _parameter(context: Context, value: ast.Value) -> p.Parameter:
         case ast.Bool():
             return value.value
         case ast.Number():
+            if abs(value.value) >= _PARAMETER_BOUND:
+                context.report(
+                    out_of_range(
+                        "a request parameter has more than 64 bits",
+                        value.span,
+                        "use a number that JSON readers take, from -2^63 to 2^63",
+                    )
+                )
+                return 0
             whole = value.value == value.value.to_integral_value()
             return int(value.value) if whole else float(value.value)
         case ast.List():

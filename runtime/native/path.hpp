@@ -468,6 +468,13 @@ class Path {
         Ref text;
         if (PyBool_Check(value)) {
             text = Ref(need(PyUnicode_FromString(value == Py_True ? "true" : "false")));
+        } else if (PyAnySet_Check(value)) {
+            const Ref items(need(PySequence_List(value)));
+            if (PyList_Sort(items.get()) < 0) throw PythonError{};
+            const Ref written(need(PyObject_CallOneArg(dumps_, items.get())));
+            const std::string_view bytes = Part(written.get()).bytes();
+            text = Ref(need(PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()),
+                                                 nullptr)));
         } else {
             text = Ref(need(PyObject_Str(value)));
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from routec.compiler.program import structural
+from routec.compiler.program import ProgramError, structural
 from routec.runtime.engine.caching import Question
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.decision import Slip, ticket_of
@@ -64,8 +64,17 @@ class NativePath:
         missed: Callable[[str, Slip], None],
         observer: Observer = SILENT,
     ) -> NativePath | None:
-        """The path of a policy; ``None`` if it does not fit (see `spec.fits`)."""
-        return NativePath(engine, encoder, limits, missed, observer) if fits(engine) else None
+        """The path of a policy; ``None`` if it does not fit (see `spec.fits`).
+
+        Raises:
+            ProgramError: the program compares what cannot be compared.
+        """
+        if not fits(engine):
+            return None
+        try:
+            return NativePath(engine, encoder, limits, missed, observer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProgramError("invalid-program", f"the program cannot run: {error}") from error
 
     def decide(self, records: Sequence[Record], latest_s: float) -> tuple[list[Answer], float]:
         """Decide what can be decided here.

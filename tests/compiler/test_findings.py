@@ -289,6 +289,16 @@ CASES = [
     ),
     ("RC105", "route r priority 1.5 { when kw to mini }", "1.5", "no whole number", None),
     ("RC105", "route r priority 1 { when kw to mini shadow to opus 120% }", "120%", "120%", None),
+    *(
+        (
+            "RC105",
+            f"route r priority 1 {{ when kw to mini with {{ n: {n} }} }}",
+            n,
+            "64 bits",
+            "2^63",
+        )
+        for n in ("9223372036854775808", "99999999999999999999.5")
+    ),
     ("RC105", 'guard g { when kw reject 200 "ok" }', "200", "no HTTP error", "400 to 599"),
     ("RC105", 'guard g { when kw set "x y" = "z" }', None, "no HTTP header", None),
     ("RC105", 'guard g { when kw set "x" = "a\\nb" }', None, "no HTTP header", None),

@@ -149,10 +149,13 @@ def test_a_draw_lies_between_0_and_1(salt: str, key: str) -> None:
 
 
 def test_keys_are_written_as_json_writes_them() -> None:
-    assert [key_text(v) for v in (True, False, 7, 0.5, "a b")] == [
+    values = (True, False, 7, 0.5, "a b", frozenset(), frozenset(("b", "a")))
+    assert [key_text(v) for v in values] == [
         "true",
         "false",
         "7",
         "0.5",
         "a b",
+        "[]",
+        '["a","b"]',
     ]
