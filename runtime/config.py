@@ -127,9 +127,9 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a batch that is not full waits for more events."""
     max_event_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """Bytes of an event's value above which it becomes a dead letter."""
-    max_in_flight_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    max_in_flight_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     """Most events between fetch and commit, over all partitions of a worker."""
-    max_in_flight_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
+    max_in_flight_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 33_554_432
     """Bytes between fetch and commit above which nothing more is taken, and bytes that the client
     fetches ahead of that (one larger record still passes alone)."""
     max_dead_letter_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
