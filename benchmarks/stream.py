@@ -123,7 +123,7 @@ class Session:
                 "pass-through, at the rate of the worker with `stream.route`",
             )
             cells |= {one: (Who("worker", once, str(POLICY)), rate), other: (bare, rate)}
-            pairs.append((one, other))
+            pairs += [(one, other), (one, "pass-through, half of its maximum")]
         timings = await latency.measure(
             self._bootstrap, cells, given.seconds, given.rounds, given.batch
         )

@@ -23,7 +23,8 @@ CPU_TARGET = 1.5
 POLICY_CPU_TARGET = 2.5
 """The same with `stream.route`."""
 LATENCY_TARGET = 2.0
-"""Most p99 at half of the own maximum, as a ratio to the pass-through at the same rate."""
+"""Most p99 at half of the own maximum, as a ratio to the pass-through's, at half of its own and at
+the same rate."""
 
 FAST_STREAM_TARGET = 1.5
 """Least ratio of the worker without a policy to FastStream, at least once."""

@@ -53,6 +53,13 @@ struct Chat {
     Py_ssize_t characters = 0;
     bool has_tools = false;
     long long max_tokens = 0;  // 0 for no limit
+
+    void clear() {
+        std::vector<Message> kept = std::move(messages);
+        kept.clear();
+        *this = {};
+        messages = std::move(kept);  // with its room
+    }
 };
 
 class BodyReader {

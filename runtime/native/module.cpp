@@ -98,7 +98,7 @@ PyObject *numbers(const std::vector<long long> &values) {
     return made.release();
 }
 
-PyObject *told(const Tally &tally, long long finished) {
+PyObject *told(const Tally &tally) {
     std::vector<long long> misses, hits, spared;
     for (const auto &[missed, hit, without] : tally.looked_up) {
         misses.push_back(missed);
@@ -106,9 +106,10 @@ PyObject *told(const Tally &tally, long long finished) {
         spared.push_back(without);
     }
     return need(Py_BuildValue(
-        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", finished, "routed",
+        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", tally.finished, "routed",
         numbers(tally.routed), "cached", tally.cached, "rejected", tally.rejected, "misses",
-        numbers(misses), "hits", numbers(hits), "spared", numbers(spared), "counted", numbers(tally.counted), "reading_s",
+        numbers(misses), "hits", numbers(hits), "spared", numbers(spared), "counted",
+        numbers(tally.counted), "reading_s",
         tally.reading_s, "counting_s", tally.counting_s, "latest_ms",
         static_cast<long long>(tally.latest_ms)));
 }
@@ -123,24 +124,23 @@ PyObject *path_decide(PyObject *object, PyObject *arguments) {
         auto *self = reinterpret_cast<PathObject *>(object);
         const Deciding deciding(self);
         Path *path = self->path;
-        path->begin_batch(latest_ms);
+        path->begin(latest_ms);
         const Py_ssize_t count = PyList_GET_SIZE(records);
         Ref answers(need(PyList_New(count)));
-        long long finished = 0;
         for (Py_ssize_t at = 0; at < count; ++at) {
-            Ref event, answer;
+            Ref answer;
             try {
                 const Ref record = Ref::of(PyList_GET_ITEM(records, at));
-                answer = path->decide(record.get(), decided_type, event);
-                ++finished;
+                answer = path->decide(record.get(), decided_type);
             } catch (const Deferred &) {
             } catch (const PythonError &) {
                 if (!survived()) throw;
             }
-            if (!answer) answer = event ? std::move(event) : Ref::of(Py_None);
+            if (!answer) answer = path->take_event();
+            if (!answer) answer = Ref::of(Py_None);
             PyList_SET_ITEM(answers.get(), at, answer.release());
         }
-        Ref tally(told(path->take_tally(), finished));
+        const Ref tally(told(path->tally()));
         return need(PyTuple_Pack(2, answers.get(), tally.get()));
     });
 }
@@ -180,7 +180,7 @@ PyObject *read_time_of(PyObject *, PyObject *text) {
 PyObject *write_time_of(PyObject *, PyObject *time_ms) {
     return guarded([&] {
         const long long value = Part(time_ms).integer();
-        if (value < 0 || value >= 253'370'764'800'000) {
+        if (value < 0 || value >= kLatestMs) {
             PyErr_SetString(PyExc_ValueError, "a time lies from 1970 to 9998");
             throw PythonError{};
         }

@@ -11,6 +11,9 @@
 
 namespace routec {
 
+// First millisecond of the year 9999, from which on no time is taken.
+constexpr int64_t kLatestMs = 253'370'764'800'000;
+
 inline void append_integer(std::string &out, long long number) {
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;

@@ -34,6 +34,12 @@ _LEAST_TRY = 3.0
 _PARTITION_BYTES = 1_048_576
 _LEAST_PARTITION_BYTES = 65_536
 _DAY = 86_400.0
+_METADATA_AGE = 5.0
+"""Seconds after which a member of the group asks again which partitions there are.
+
+The member that hands out partitions may have asked a broker that was just starting and knew of
+none: then nobody has any, and nothing is read until it asks again, after five minutes by default.
+"""
 _SENDER_END = 1.0
 """Seconds for each step of ending a producer that cannot be trusted."""
 
@@ -90,7 +96,11 @@ def make_consumer(config: Config, *, group: bool, partitions: int = 1) -> AIOKaf
     in_flight = config.runtime.max_in_flight_bytes
     membership: dict[str, Any] = {}
     if group:
-        membership = {"group_id": kafka.group, "group_instance_id": kafka.instance_id}
+        membership = {
+            "group_id": kafka.group,
+            "group_instance_id": kafka.instance_id,
+            "metadata_max_age_ms": _ms(_METADATA_AGE),
+        }
     each = max(_LEAST_PARTITION_BYTES, in_flight // max(1, partitions))
     return AIOKafkaConsumer(
         **common_options(kafka),
