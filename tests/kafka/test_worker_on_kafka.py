@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from apache_kafka import ApacheKafka
 from traffic import (
     PARTITIONS,
@@ -43,6 +44,27 @@ async def test_each_event_gets_one_decision_in_the_order_of_its_partition(ready:
     expected = {p: [o for q, o in sent if q == p] for p in range(PARTITIONS)}
     assert sources(decisions) == expected
     assert {p: offsets[-1] + 1 for p, offsets in expected.items()} == await committed(ready)
+
+
+async def test_partitions_that_the_topics_gain_are_worked_on(ready: Config) -> None:
+    added = {
+        topic: NewPartitions(total_count=PARTITIONS + 1)
+        for topic in (ready.topics.decisions, ready.topics.dlq, ready.topics.requests)
+    }
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await send(ready, numbered(8))
+        await until(lambda: worker.counts.decided == 8)
+        admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions(added)
+        finally:
+            await admin.close()
+        await send(ready, [(PARTITIONS, b'{"n": 9}')])
+        # Long before the five minutes after which clients ask by themselves.
+        await until(lambda: worker.counts.decided == 9)
+    assert PARTITIONS in sources(await read_all(ready, ready.topics.decisions, PARTITIONS + 1))
 
 
 async def test_a_decision_keeps_key_and_headers_of_its_request(ready: Config) -> None:
