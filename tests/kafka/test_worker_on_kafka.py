@@ -46,24 +46,27 @@ async def test_each_event_gets_one_decision_in_the_order_of_its_partition(ready:
     assert {p: offsets[-1] + 1 for p, offsets in expected.items()} == await committed(ready)
 
 
-async def test_partitions_that_the_topics_gain_are_worked_on(ready: Config) -> None:
-    added = {
-        topic: NewPartitions(total_count=PARTITIONS + 1)
-        for topic in (ready.topics.decisions, ready.topics.dlq, ready.topics.requests)
-    }
-    worker = Worker(ready, EchoDecider())
-    async with running(worker):
-        await send(ready, numbered(8))
-        await until(lambda: worker.counts.decided == 8)
-        admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
-        await admin.start()
-        try:
-            await admin.create_partitions(added)
-        finally:
-            await admin.close()
-        await send(ready, [(PARTITIONS, b'{"n": 9}')])
-        # Long before the five minutes after which clients ask by themselves.
-        await until(lambda: worker.counts.decided == 9)
+async def test_a_partition_that_the_requests_gain_is_worked_on(ready: Config) -> None:
+    more = NewPartitions(total_count=PARTITIONS + 1)
+    admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_partitions({ready.topics.decisions: more})
+        while (
+            len((await admin.describe_topics([ready.topics.decisions]))[0]["partitions"])
+            == PARTITIONS
+        ):
+            await asyncio.sleep(0.05)
+        worker = Worker(ready, EchoDecider())
+        async with running(worker):
+            await send(ready, numbered(8))
+            await until(lambda: worker.counts.decided == 8)
+            await admin.create_partitions({ready.topics.requests: more})
+            await send(ready, [(PARTITIONS, b'{"n": 9}')])
+            # Long before the five minutes after which clients ask by themselves.
+            await until(lambda: worker.counts.decided == 9)
+    finally:
+        await admin.close()
     assert PARTITIONS in sources(await read_all(ready, ready.topics.decisions, PARTITIONS + 1))
 
 
