@@ -13,8 +13,9 @@ one millisecond stands still counts.
     cache     a policy without categories replaces one with 100,000 answers
     terms     nothing is dropped
     model     as `answers`, with vectors; both policies use the embedder, which is loaded once
-    load      a policy that uses the embedder replaces one that does not: the model is loaded; what
-              counts ends when it is in force, as the next batch embeds texts for the first time
+    load      a policy that uses the embedder replaces one that does not: the model is loaded, its
+              libraries and tokenizer are there already, as in a worker; what counts ends when it
+              is in force, as the next batch embeds texts for the first time
 
 No broker is needed. `model` and `load` need the model that `routec models install minilm` installs;
 texts are known to the embedder when the swap comes, so that batches are as short as they can be.
@@ -49,6 +50,9 @@ from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.records import Record
 from routec.runtime.service import Memory, PolicyService, open_service
+from routec.runtime.stream.process import spare_the_stream
+from routec.safety.embed.minilm import prepare
+from routec.safety.models.store import require_minilm
 from routec.safety.text import NORMALISER_VERSION
 from routec.semcache import Partition, SemanticCache
 
@@ -203,6 +207,8 @@ async def swap(
         and how long the swap took.
     """
     old, new, full = CASES[case]
+    if case == "load":
+        prepare(require_minilm())
     live = LivePolicy(open_here(old, digest(old), None, silent=False))
     activation = Activation(old, digest(old), live, open_here)
     memory = live.in_force.active.memory
@@ -214,7 +220,9 @@ async def swap(
     if embedder is not None:
         texts = batches(TEXTS)
         await live.decide(next(texts))
-    gc.collect()
+    # As in a worker; but what one round leaves must not be kept for good.
+    spare_the_stream()
+    gc.unfreeze()
     ends: list[float] = []
     stop = asyncio.Event()
     work = asyncio.create_task(

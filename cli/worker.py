@@ -22,7 +22,9 @@ from routec.runtime.embedded import EmbeddedBroker, EmbeddedBrokerError, embedde
 from routec.runtime.engine import ServiceError
 from routec.runtime.observe import GROUP, configure_logs
 from routec.runtime.stream import StreamError, Worker, run_until_signalled
-from routec.runtime.stream.collector import spare_collections
+from routec.runtime.stream.process import spare_the_stream
+from routec.safety.models.errors import ModelError
+from routec.safety.models.store import find_minilm
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,17 @@ def run_worker(
     return exits.FINE
 
 
+def _prepare_embedder() -> None:
+    """Get ready for policies that bring the embedder, which would hold the work up for a while."""
+    # One that is missing or damaged is for the policy to complain of that needs it.
+    with suppress(ModelError):
+        installed = find_minilm()
+        if installed is not None:
+            from routec.safety.embed.minilm import prepare
+
+            prepare(installed)
+
+
 def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop's loop."""
     import uvloop
@@ -145,7 +158,9 @@ async def _work(deployment: Deployment, config: Config, parent: Connection | Non
     )
     if parent is not None:
         _obey(parent, worker)
-    spare_collections()
+    if config.topics.policies:
+        _prepare_embedder()
+    spare_the_stream()
     await run_until_signalled(worker)
     counts = worker.counts
     log.info(

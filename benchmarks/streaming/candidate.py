@@ -17,7 +17,7 @@ import uvloop
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.records import Decider
 from routec.runtime.stream import Worker
-from routec.runtime.stream.collector import spare_collections
+from routec.runtime.stream.process import spare_the_stream
 from streaming.deciders import Gated, NullDecider, taught, taught_by_hand
 from streaming.passthrough import PassThrough
 from streaming.setting import Delivery
@@ -99,7 +99,7 @@ async def run(given: Spec) -> None:
     candidate = await _make(given, tally)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, tally.done.set)
     # As `routec run` does; the pass-through has it easier as well.
-    spare_collections()
+    spare_the_stream()
     running = asyncio.create_task(candidate.run())
     waiting = asyncio.create_task(tally.done.wait())
     await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)

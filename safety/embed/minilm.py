@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -45,11 +46,14 @@ class _Model:
 
     __slots__ = ("__weakref__", "session", "tokenizer", "turns")
 
-    def __init__(self, model: Path, checksum: str, tokenizer: bytes, threads: int) -> None:
-        self.session = _session(model, checksum, threads)
-        self.tokenizer = _tokenizer(tokenizer)
+    def __init__(self, installed: Installed, model: Path, threads: int) -> None:
+        self.session = _session(model, installed.checksums[model.name], threads)
+        self.tokenizer = _tokenizer(installed)
         self.turns = Turns()
 
+
+_TOKENIZERS: Final[dict[str, tokenizers.Tokenizer]] = {}
+"""By checksum. Encoding changes nothing in one, so all models share it."""
 
 _MODELS: Final[Shared[tuple[Path, str, Path, str, int], _Model]] = Shared()
 
@@ -101,7 +105,7 @@ class MiniLM:
         sums = installed.checksums[path.name], installed.checksums[TOKENIZER_FILE]
         self._model = _MODELS.get(
             (path, sums[0], tokenizer, sums[1], threads),
-            lambda: _Model(path, sums[0], read_file(tokenizer, sums[1]), threads),
+            lambda: _Model(installed, path, threads),
         )
         self._remember = remember
         self._recent: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
@@ -209,10 +213,7 @@ def _session(model: Path, checksum: str, threads: int) -> onnxruntime.InferenceS
     Of bytes, it would be made with Python's lock held: 45 ms in which no other thread runs, while a
     worker decides. So the file is read twice, and must not change meanwhile.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise _missing("onnxruntime") from None
+    onnxruntime = _import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -234,6 +235,14 @@ def _session(model: Path, checksum: str, threads: int) -> onnxruntime.InferenceS
     return session
 
 
+def _import_onnxruntime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise _missing("onnxruntime") from None
+    return onnxruntime  # type: ignore[no-any-return]
+
+
 def _stamp(file: Path) -> tuple[int, ...] | None:
     """What differs once a file is written or replaced; None if it is not there."""
     try:
@@ -243,15 +252,32 @@ def _stamp(file: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _tokenizer(data: bytes) -> tokenizers.Tokenizer:
-    try:
-        import tokenizers
-    except ImportError:
-        raise _missing("tokenizers") from None
-    tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_buffer(data)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_TOKENS)
-    return tokenizer
+def prepare(installed: Installed) -> None:
+    """Do now what would hold Python's lock for many milliseconds when the model is loaded.
+
+    That is to import the libraries and to read the tokenizer, which is kept for good (some 10 MB);
+    the weights are not loaded. For a process that may load the model while it has other work.
+
+    Raises:
+        ModelError: ``missing-library`` or ``damaged``.
+    """
+    _import_onnxruntime()
+    _tokenizer(installed)
+
+
+def _tokenizer(installed: Installed) -> tokenizers.Tokenizer:
+    checksum = installed.checksums[TOKENIZER_FILE]
+    data = read_file(installed.tokenizer_path, checksum)
+    if checksum not in _TOKENIZERS:
+        try:
+            import tokenizers
+        except ImportError:
+            raise _missing("tokenizers") from None
+        tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_buffer(data)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        _TOKENIZERS[checksum] = tokenizer
+    return _TOKENIZERS[checksum]
 
 
 def _missing(library: str) -> ModelError:
