@@ -26,6 +26,7 @@ def compiled(name: str, source: str, *headers: str) -> Extension:
 
 setup(
     ext_modules=[
+        compiled("routec.safety._ordinary", "safety/_ordinary.cpp"),
         compiled("routec.safety._tokens", "safety/_tokens.cpp"),
         compiled(
             "routec.runtime.native._native",

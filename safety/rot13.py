@@ -40,6 +40,9 @@ _BY_BYTE = np.zeros(256)
 for _letter, _value in _EVIDENCE.items():
     _BY_BYTE[ord(_letter)] = _BY_BYTE[ord(_letter.upper())] = _value
 
+EVIDENCE = _BY_BYTE[:128].tobytes()
+"""What each ASCII character scores, as doubles."""
+
 _WORD = re.compile(r"[A-Za-z]+")
 
 

@@ -26,6 +26,7 @@ import re
 import unicodedata
 
 from routec.safety import rot13
+from routec.safety._ordinary import is_ordinary
 from routec.safety.confusables import by_name, by_shape
 from routec.safety.text import normalise
 
@@ -49,6 +50,9 @@ MAX_PIECES = 8
 
 CONTEXT = 160
 """Code points kept on either side of a word that was respelled in place."""
+
+MIN_LEET = 2
+"""Fewest words with digits or signs between letters, for which a text counts as l33t."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}+(?:\r?\n[ \t]*[A-Za-z0-9+/_-]{2,}+)*+={0,2}")
 _BASE64_PIECE = re.compile(r"[A-Za-z0-9]{16,}+")
@@ -75,6 +79,13 @@ def decoded_views(text: str) -> tuple[str, ...]:
         At most `MAX_VIEWS` different normalised texts of at most `MAX_VIEW` code
         points each; empty for ordinary text. Time is linear in the text.
     """
+    if is_ordinary(text, rot13.EVIDENCE, rot13.MIN_EVIDENCE, MIN_BASE64, MIN_LEET):
+        return ()
+    return _thorough(text)
+
+
+def _thorough(text: str) -> tuple[str, ...]:
+    """What `decoded_views` returns, without its quick look."""
     found: dict[str, None] = {}
     layer = [text]
     for _ in range(MAX_DEPTH):
@@ -155,7 +166,7 @@ def _rot13_changes(text: str) -> list[_Change]:
 def _look_alike_changes(text: str) -> list[_Change]:
     changes: list[_Change] = []
     ascii_only = text.isascii()
-    leet = len({m.group().lower() for m in _LEET_INSIDE.finditer(text)}) >= 2
+    leet = len({m.group().lower() for m in _LEET_INSIDE.finditer(text)}) >= MIN_LEET
     if ascii_only and not leet:
         return changes
     strong: set[str] = set()
