@@ -183,10 +183,14 @@ class PolicyService:
             self._clock.advance(latest)
         left = [at for at, answer in enumerate(answers) if type(answer) is not Decided]
         outcomes = cast(list[Outcome], answers)
-        if left:
-            parts = [(records[at], cast(dict[str, Any] | None, answers[at])) for at in left]
-            for at, outcome in zip(left, await self._decide(parts), strict=True):
-                outcomes[at] = outcome
+        try:
+            if left:
+                parts = [(records[at], cast(dict[str, Any] | None, answers[at])) for at in left]
+                for at, outcome in zip(left, await self._decide(parts), strict=True):
+                    outcomes[at] = outcome
+        finally:
+            if self._native is not None:
+                self._native.forget()
         self._tell_entries()
         return outcomes
 

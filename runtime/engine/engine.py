@@ -40,7 +40,7 @@ from routec.runtime.events.decision import (
     Ticket,
     Value,
 )
-from routec.runtime.events.request import Request
+from routec.runtime.events.request import FieldValue, Request
 from routec.runtime.selection import ALGORITHMS, Choice, Selector, Size, key_text, shadow
 from routec.runtime.signals.compute import Signals
 from routec.runtime.signals.observer import SILENT, Observer
@@ -51,7 +51,6 @@ from routec.safety.text import NORMALISER_VERSION
 
 log = logging.getLogger(__name__)
 
-_NOBODY = Request("", {})
 _EMBED = STAGES["embed"]
 _OUTCOME = attrgetter("outcome", "route")
 _STAGE_NAMES = {rank: name for name, rank in STAGES.items()}
@@ -81,6 +80,7 @@ class Engine:
         questions: the questions of a request of which nothing is fixed.
         selectors: by route.
         desk: asks the cache; ``None`` without one.
+        texts: its keywords and regexes.
         index: of the routes, where there are many.
     """
 
@@ -106,6 +106,7 @@ class Engine:
             raise ProgramError(
                 "invalid-program", f"a signal cannot be computed: {error}"
             ) from error
+        self.texts = self._signals.texts
         embedder = None if services.embedder is None else services.embedder.digest
         self.desk = (
             None
@@ -394,6 +395,8 @@ class Engine:
         choice: Choice | None,
         cache: CacheAnswer,
         values: Mapping[int, Value],
+        attributes: Mapping[str, FieldValue],
+        most_tokens: float,
     ) -> Decision:
         """A decision like all that end alike, but for what is the request's own.
 
@@ -403,11 +406,16 @@ class Engine:
             category: index of the category whose terms apply; -1 for none.
             choice: its model; ``None`` unless the outcome is ``route``.
             cache: what the cache said.
-            values: of the signals that are known, by their indices; the others are not.
+            values: of the signals that are known, by their indices; the others are not, but
+                for those that are worked out from them.
+            attributes: values of the fields.
+            most_tokens: a bound of the tokens, while they are not counted.
         """
-        run = self._start.run(_NOBODY, None)
+        run = self._start.run(Request("", attributes), None)
         for at, value in values.items():
             run.learn(at, value)
+        run.most_tokens = most_tokens
+        self._signals.bound_tokens(run)
         run.bits, run.guarded = bits, self._templates.guarded(bits)
         run.route, run.category, run.cache = route, category, cache
         return self._finish(run, 0, choice)

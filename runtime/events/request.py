@@ -14,11 +14,12 @@ FieldValue = bool | int | float | str | frozenset[str]
 SCOPES = ("last_user", "all_user", "system", "all")
 """The stretches of a conversation that a signal can read."""
 
-_ROLES: dict[str, frozenset[str] | None] = {
+READ_ROLES: Mapping[str, frozenset[str] | None] = {
     "all_user": frozenset({"user"}),
     "system": frozenset({"system", "developer"}),
     "all": None,
 }
+"""Whose messages belong to a stretch, all for ``None``; the other stretch is one message alone."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -120,5 +121,5 @@ class Request:
         if scope == "last_user":
             last = self.last_user
             return "" if last is None else self.messages[last].text
-        roles = _ROLES[scope]
+        roles = READ_ROLES[scope]
         return "\n".join(m.text for m in self.messages if roles is None or m.role in roles)

@@ -1,13 +1,16 @@
 // A program's conditions and decision diagrams, over what is known of one request.
 //
 // The rules are those of `runtime/engine`: Kleene's strong logic in `conditions.py`, diagrams and
-// first-of questions in `questions.py`, bounds of unknown numbers in `bounds.py`.
+// first-of questions in `questions.py`, bounds of unknown numbers in `bounds.py`; scores and bands
+// are those of `runtime/signals/derived.py`.
 #pragma once
 
-#include "spec.hpp"
+#include "program.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
-#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,52 +39,41 @@ inline bool same_text(PyObject *one, PyObject *other) {
     return one == other || (PyUnicode_Check(one) && PyUnicode_Compare(one, other) == 0);
 }
 
+// A number rounded to the decimal places of a score, as Python's `round` does it.
+inline double rounded(double number) {
+    if (!std::isfinite(number)) return number;
+    if (number == std::floor(number) && std::fabs(number) < 0x1p52) return number;
+    char *digits = PyOS_double_to_string(number, 'f', 12, 0, nullptr);
+    if (digits == nullptr) throw PythonError{};
+    const double nearest = PyOS_string_to_double(digits, nullptr, nullptr);
+    PyMem_Free(digits);
+    if (nearest == -1.0 && PyErr_Occurred() != nullptr) throw PythonError{};
+    return nearest;
+}
+
 class Conditions {
   public:
-    explicit Conditions(Part spec) {
-        const Py_ssize_t fields = spec["fields"].size(), signals = spec["signals"].size();
-        variables_ = spec["variables"].each([&](Part part) {
-            const bool field = part[0].truth();
-            if (field && part[2].truth()) throw part[2].beyond();
-            return Variable{field, part[1].index(0, field ? fields : signals), part[2].truth()};
-        });
-        nodes_ = spec["nodes"].each(read_node);
-        vertices_ = spec["vertices"].each(read_vertex);
-        signals_ = spec["signals"].each([](Part part) {
-            return Signal{part["tokens"].truth(), part["turn"].index(), part["low"].number(),
-                          part["high"].number()};
-        });
-        memo_.resize(nodes_.size());
-        seen_.resize(nodes_.size());
-        for (size_t at = 0; at < nodes_.size(); ++at) check_node(spec, at);
-        for (size_t at = 0; at < vertices_.size(); ++at) check_vertex(spec, at);
+    explicit Conditions(Part spec)
+        : program_(spec),
+          memo_(program_.nodes.size()),
+          worked_(program_.terms.size()),
+          seen_(program_.nodes.size()),
+          met_(program_.variables.size()) {
+        for (const Variable &variable : program_.variables)
+            if (!variable.field && term(variable).derived >= 0) derived_.push_back(variable.index);
     }
 
-    int nodes() const { return static_cast<int>(nodes_.size()); }
-    int vertices() const { return static_cast<int>(vertices_.size()); }
-
-    // Whether every outcome of the diagram below a vertex lies from `low` to below `end`.
+    int nodes() const { return static_cast<int>(program_.nodes.size()); }
+    int vertices() const { return static_cast<int>(program_.vertices.size()); }
     bool ends_within(int root, int low, int end) const {
-        std::vector<bool> met(vertices_.size());
-        std::vector<int> left{root};
-        while (!left.empty()) {
-            const int at = left.back();
-            left.pop_back();
-            if (met[at]) continue;
-            met[at] = true;
-            const Vertex &vertex = vertices_[at];
-            left.insert(left.end(), vertex.to.begin(), vertex.to.end());
-            if (vertex.kind == Kind::leaf && (vertex.outcome < low || vertex.outcome >= end))
-                return false;
-        }
-        return true;
+        return program_.ends_within(root, low, end);
     }
 
     // Forget what was worked out; due for each request, and whenever something became known.
     void renew() { ++version_; }
 
     Holds node(int at, const Known &known) {
-        const Node &node = nodes_[at];
+        const Node &node = program_.nodes[at];
         if (node.op < Op::negation) return atom(node, known);
         Memo &memo = memo_[at];
         if (memo.version == version_) return memo.holds;
@@ -106,249 +98,211 @@ class Conditions {
     }
 
     // Of the signals that can still change an open condition, the one to ask first.
-    int wanted(int at, const Known &known) {
-        ++visit_;
-        int best = -1;
-        stack_.assign(1, at);
-        while (!stack_.empty()) {
-            at = stack_.back();
-            stack_.pop_back();
-            if (seen_[at] == visit_) continue;
-            seen_[at] = visit_;
-            if (node(at, known) != Holds::open) continue;
-            const Node &part = nodes_[at];
-            if (part.variable < 0) {
-                stack_.insert(stack_.end(), part.of.begin(), part.of.end());
-                continue;
-            }
-            const int signal = variables_[part.variable].index;
-            if (best < 0 || signals_[signal].turn < signals_[best].turn) best = signal;
-        }
-        return best;
-    }
+    int wanted(int node, const Known &known) { return first(node, -1, known); }
+
+    // Likewise of a variable that is not known.
+    int wanted_by(int variable, const Known &known) { return first(-1, variable, known); }
 
     // The outcome of the diagram below a vertex, of the guards as bits; or a need.
     int64_t walk(int at, bool guards, const Known &known) {
         int64_t bits = 0;
         while (true) {
-            const Vertex &vertex = vertices_[at];
+            const Vertex &vertex = program_.vertices[at];
             switch (vertex.kind) {
-                case Kind::leaf:
+                case Vertex::Kind::leaf:
                     if (!guards) return vertex.outcome;
                     return vertex.outcome < 0 ? bits : bits | int64_t{1} << vertex.outcome;
-                case Kind::act:
+                case Vertex::Kind::act:
                     bits |= int64_t{1} << vertex.guard;
                     at = vertex.to[0];
                     break;
-                case Kind::test: {
+                case Vertex::Kind::test: {
                     const Holds holds = node(vertex.node, known);
                     if (holds == Holds::open) return kNeed - wanted(vertex.node, known);
                     at = vertex.to[holds == Holds::yes];
                     break;
                 }
-                case Kind::by_label: {
-                    const Value value = read(vertex.variable, known);
-                    if (!value.known) return kNeed - variables_[vertex.variable].index;
-                    at = vertex.to.back();
-                    for (size_t label = 0; label < vertex.labels.size(); ++label)
-                        if (same_text(value.object, vertex.labels[label])) {
-                            at = vertex.to[label];
-                            break;
-                        }
+                case Vertex::Kind::by_label:
+                case Vertex::Kind::bisect:
+                    at = next(vertex, known);
+                    if (at < 0) return kNeed - wanted_by(vertex.variable, known);
                     break;
-                }
-                case Kind::bisect: {
-                    const auto [low, high] = range(vertex.variable, known);
-                    const size_t first = place(vertex, low), last = place(vertex, high);
-                    for (size_t other = first + 1; other <= last; ++other)
-                        if (vertex.to[other] != vertex.to[first])
-                            return kNeed - variables_[vertex.variable].index;
-                    at = vertex.to[first];
-                    break;
-                }
             }
         }
     }
 
-    int turn(int signal) const { return signals_[signal].turn; }
+    int turn(int signal) const { return program_.terms[signal].turn; }
+
+    // Gives a request the derived signals that follow from the rest; which they are, as bits.
+    uint64_t derive(Known &known) {
+        uint64_t bits = 0;
+        for (const int at : derived_) {
+            known.signals[at] = worked_out(at, known);
+            if (known.signals[at].known) bits |= uint64_t{1} << program_.terms[at].derived;
+        }
+        return bits;
+    }
 
   private:
-    enum class Op : unsigned char {
-        constant, truth, lt, le, gt, ge, eq, is, has, empty, negation, conjunction, disjunction
-    };
-    enum class Kind : unsigned char { leaf, act, test, by_label, bisect };
-
-    struct Variable {
-        bool field;
-        int index;    // of the field or the signal
-        bool opaque;  // a label or score, which is never known here
-    };
-    struct Node {
-        Op op;
-        int variable;
-        double number;
-        PyObject *object;
-        std::vector<int> of;
-    };
-    struct Vertex {
-        Kind kind;
-        std::vector<int> to;
-        int node, variable, guard, outcome;
-        std::vector<PyObject *> labels;
-        std::vector<double> bounds;
-        std::vector<bool> inclusive;
-    };
-    struct Signal {
-        bool tokens;
-        int turn;
-        double low, high;  // between which it lies while it is unknown
-    };
     struct Memo {
         uint64_t version = 0;
         Holds holds = Holds::open;
     };
-    static Node read_node(Part part) {
-        static constexpr std::pair<std::string_view, Op> kOps[] = {
-            {"const", Op::constant}, {"truth", Op::truth},       {"lt", Op::lt},
-            {"le", Op::le},          {"gt", Op::gt},             {"ge", Op::ge},
-            {"eq", Op::eq},          {"is", Op::is},             {"has", Op::has},
-            {"empty", Op::empty},    {"not", Op::negation},      {"and", Op::conjunction},
-            {"or", Op::disjunction}};
-        Node node{Op::constant, part[1].index(), 0.0, part[2].object(), part[3].indices()};
-        if (PyFloat_Check(node.object)) node.number = PyFloat_AS_DOUBLE(node.object);
-        const std::string_view wanted = part[0].text();
-        for (const auto &[name, op] : kOps)
-            if (name == wanted) {
-                node.op = op;
-                return node;
-            }
-        PyErr_Format(PyExc_ValueError, "unknown condition: %R", part.object());
-        throw PythonError{};
-    }
+    struct Worked {
+        uint64_t version = 0;
+        Value value;
+    };
+    using Range = std::pair<double, double>;
 
-    static Vertex read_vertex(Part part) {
-        static constexpr std::pair<std::string_view, Kind> kKinds[] = {{"leaf", Kind::leaf},
-                                                                       {"act", Kind::act},
-                                                                       {"test", Kind::test},
-                                                                       {"switch", Kind::by_label},
-                                                                       {"bisect", Kind::bisect}};
-        const auto truth = [](Part one) { return one.truth(); };
-        Vertex vertex{Kind::leaf,
-                      part[1].indices(),
-                      part[2].index(),
-                      part[3].index(),
-                      part[4].index(),
-                      part[5].index(),
-                      part[6].each([](Part one) { return one.object(); }),
-                      part[7].each([](Part one) { return one.number(); }),
-                      {}};
-        const auto inclusive = part[8].each(truth);
-        vertex.inclusive.assign(inclusive.begin(), inclusive.end());
-        const std::string_view wanted = part[0].text();
-        for (const auto &[name, kind] : kKinds)
-            if (name == wanted) {
-                vertex.kind = kind;
-                return vertex;
-            }
-        PyErr_Format(PyExc_ValueError, "unknown vertex: %R", part.object());
-        throw PythonError{};
-    }
+    const Term &term(const Variable &variable) const { return program_.terms[variable.index]; }
 
-    enum class Holding : unsigned char { number, text, set, nothing };
-
-    // What a variable has once it is known; nothing where it never is, here.
-    Holding holding(Part spec, int variable) const {
-        const Variable &of = variables_[variable];
-        if (of.opaque) return Holding::nothing;
-        if (of.field) {
-            const std::string_view type = spec["fields"][of.index][1].text();
-            if (type == "set") return Holding::set;
-            return type == "string" || type == "enum" ? Holding::text : Holding::number;
-        }
-        const std::string_view kind = spec["signals"][of.index]["kind"].text();
-        for (const std::string_view number : {"turns", "has_tools", "has_image", "hour", "tokens"})
-            if (kind == number) return Holding::number;
-        return kind == "weekday" ? Holding::text : Holding::nothing;
-    }
-
-    // Wrong data must be an error now, not a crash when a request comes.
-    void check_node(Part spec, size_t at) const {
-        const Node &node = nodes_[at];
-        bool good = true;
-        for (const int of : node.of) good &= of >= 0 && of < static_cast<int>(at);
-        if (node.op >= Op::negation) {
-            good &= node.variable < 0 && (node.op != Op::negation || node.of.size() == 1);
-        } else if (node.op != Op::constant) {
-            good &= node.of.empty() && node.variable >= 0 &&
-                    node.variable < static_cast<int>(variables_.size());
-            if (good) {
-                const Holding has = holding(spec, node.variable);
-                const bool set = node.op == Op::has || node.op == Op::empty;
-                const Holding wanted = set                  ? Holding::set
-                                       : node.op == Op::is ? Holding::text
-                                                           : Holding::number;
-                good = has == wanted || has == Holding::nothing;
-                if (node.op == Op::has || node.op == Op::is) good &= PyUnicode_Check(node.object) != 0;
-            }
-        }
-        if (!good) throw spec["nodes"][static_cast<int>(at)].beyond();
-    }
-
-    void check_vertex(Part spec, size_t at) const {
-        const Vertex &vertex = vertices_[at];
-        bool good = true;
-        for (const int to : vertex.to) good &= to >= 0 && to < static_cast<int>(at);
-        const size_t targets = vertex.to.size();
-        const bool reads =
-            vertex.variable >= 0 && vertex.variable < static_cast<int>(variables_.size());
-        switch (vertex.kind) {
-            case Kind::leaf: break;
-            case Kind::act: good &= targets == 1 && vertex.guard >= 0 && vertex.guard < 62; break;
-            case Kind::test: good &= targets == 2 && vertex.node >= 0 && vertex.node < nodes(); break;
-            case Kind::by_label:
-                good &= reads && targets == vertex.labels.size() + 1;
-                if (good) {
-                    const Holding has = holding(spec, vertex.variable);
-                    good = has == Holding::text || has == Holding::nothing;
+    int first(int node, int variable, const Known &known) {
+        ++visit_;
+        int best = -1;
+        nodes_.clear();
+        variables_.clear();
+        if (node >= 0) nodes_.push_back(node);
+        if (variable >= 0) variables_.push_back(variable);
+        while (!nodes_.empty() || !variables_.empty()) {
+            if (!variables_.empty()) {
+                const int at = variables_.back();
+                variables_.pop_back();
+                if (std::exchange(met_[at], visit_) == visit_ || read(at, known).known) continue;
+                const Variable &of = program_.variables[at];
+                const Term &term = this->term(of);
+                if (term.derived < 0) {
+                    if (best < 0 || term.turn < program_.terms[best].turn) best = of.index;
+                    continue;
                 }
-                break;
-            case Kind::bisect:
-                good &= reads && targets == vertex.bounds.size() + 1 &&
-                        vertex.inclusive.size() == vertex.bounds.size();
-                if (good) {
-                    const Holding has = holding(spec, vertex.variable);
-                    good = has == Holding::number || has == Holding::nothing;
-                }
-                break;
+                if (term.source >= 0) variables_.push_back(term.source);
+                for (const Summand &one : term.summands)
+                    (one.variable >= 0 ? variables_ : nodes_)
+                        .push_back(one.variable >= 0 ? one.variable : one.node);
+                continue;
+            }
+            const int at = nodes_.back();
+            nodes_.pop_back();
+            if (std::exchange(seen_[at], visit_) == visit_) continue;
+            if (this->node(at, known) != Holds::open) continue;
+            const Node &part = program_.nodes[at];
+            if (part.variable < 0) {
+                nodes_.insert(nodes_.end(), part.of.begin(), part.of.end());
+            } else {
+                variables_.push_back(part.variable);
+            }
         }
-        if (!good) throw spec["vertices"][static_cast<int>(at)].beyond();
+        return best;
     }
 
-    Value read(int variable, const Known &known) const {
-        const Variable &of = variables_[variable];
+    // Where a switch or a bisection leads; -1 where that depends on what is not known.
+    int next(const Vertex &vertex, const Known &known) {
+        const bool bisects = vertex.kind == Vertex::Kind::bisect;
+        const Value value = read(vertex.variable, known);
+        if (value.known)
+            return vertex.to[bisects ? place(vertex, value.number) : label(vertex, value.object)];
+        const Term &term = this->term(program_.variables[vertex.variable]);
+        if (bisects) {
+            const auto [low, high] = range(vertex.variable, known);
+            const size_t begin = place(vertex, low), end = place(vertex, high);
+            for (size_t at = begin + 1; at <= end; ++at)
+                if (vertex.to[at] != vertex.to[begin]) return -1;
+            return vertex.to[begin];
+        }
+        if (term.bands.empty()) return -1;
+        const auto [begin, end] = bands(term, known);
+        const int to = vertex.to[label(vertex, term.bands[begin].name)];
+        for (size_t at = begin + 1; at <= end; ++at)
+            if (vertex.to[label(vertex, term.bands[at].name)] != to) return -1;
+        return to;
+    }
+
+    Value read(int variable, const Known &known) {
+        const Variable &of = program_.variables[variable];
         if (of.field) return known.fields[of.index];
         if (of.opaque) return {false, 0.0, nullptr};
-        return known.signals[of.index];
+        return term(of).derived < 0 ? known.signals[of.index] : worked_out(of.index, known);
     }
 
-    std::pair<double, double> range(int variable, const Known &known) const {
+    // A score or band, unknown where something that it reads is.
+    Value worked_out(int at, const Known &known) {
+        Worked &worked = worked_[at];
+        if (worked.version == version_) return worked.value;
+        const Term &term = program_.terms[at];
+        Value value;
+        if (term.score()) {
+            double total = term.constant;
+            for (const Summand &one : term.summands) {
+                double part;
+                if (one.variable >= 0) {
+                    const Value of = read(one.variable, known);
+                    value.known = of.known;
+                    part = of.number;
+                } else {
+                    const Holds holds = node(one.node, known);
+                    value.known = holds != Holds::open;
+                    part = holds == Holds::yes;
+                }
+                if (!value.known) break;
+                total += one.coefficient * part;
+            }
+            if (value.known) value.number = rounded(total);
+        } else {
+            const Value of = read(term.source, known);
+            value.known = of.known;
+            if (of.known) value.object = term.bands[band(term, of.number)].name;
+        }
+        worked = {version_, value};
+        return value;
+    }
+
+    // Between which numbers a variable lies.
+    Range range(int variable, const Known &known) {
         const Value value = read(variable, known);
         if (value.known) return {value.number, value.number};
-        const Signal &signal = signals_[variables_[variable].index];
-        if (signal.tokens) return {0.0, known.most_tokens};
-        return {signal.low, signal.high};
+        const Term &term = this->term(program_.variables[variable]);
+        if (term.score()) return range(term, known);
+        if (term.tokens) return {0.0, known.most_tokens};
+        return {term.low, term.high};
+    }
+
+    Range range(const Term &score, const Known &known) {
+        double low = score.constant, high = score.constant;
+        for (const Summand &one : score.summands) {
+            double least = 0.0, most = 1.0;
+            if (one.variable >= 0) {
+                std::tie(least, most) = range(one.variable, known);
+            } else if (const Holds holds = node(one.node, known); holds != Holds::open) {
+                least = most = holds == Holds::yes;
+            }
+            if (one.coefficient < 0.0) std::swap(least, most);
+            // Nothing times infinity is nothing here.
+            low += one.coefficient * (one.coefficient != 0.0 ? least : 0.0);
+            high += one.coefficient * (one.coefficient != 0.0 ? most : 0.0);
+        }
+        return {rounded(low), rounded(high)};
+    }
+
+    // The first and the last of the bands that a value can still be in.
+    std::pair<size_t, size_t> bands(const Term &term, const Known &known) {
+        const auto [low, high] = range(term.source, known);
+        return {band(term, low), band(term, high)};
+    }
+
+    static size_t band(const Term &term, double number) {
+        for (size_t at = 0; at < term.bands.size(); ++at) {
+            const Band &one = term.bands[at];
+            if (!one.bounded || number < one.bound || (one.inclusive && number == one.bound))
+                return at;
+        }
+        return term.bands.size() - 1;
     }
 
     static Holds truth(bool holds) { return holds ? Holds::yes : Holds::no; }
 
-    Holds atom(const Node &node, const Known &known) const {
+    Holds atom(const Node &node, const Known &known) {
         if (node.op == Op::constant) return truth(node.object == Py_True);
         const Value value = read(node.variable, known);
-        if (!value.known) {
-            const Variable &of = variables_[node.variable];
-            if (of.opaque || !signals_[of.index].tokens) return Holds::open;
-            return bounded(node, known.most_tokens);
-        }
+        if (!value.known) return open_atom(node, known);
         switch (node.op) {
             case Op::truth: return truth(value.number != 0.0);
             case Op::lt: return truth(value.number < node.number);
@@ -366,15 +320,29 @@ class Conditions {
         }
     }
 
-    // Whether a test of a number from 0 to `most` holds whatever it is.
-    static Holds bounded(const Node &node, double most) {
+    // Whether a test holds whatever the variable will be.
+    Holds open_atom(const Node &node, const Known &known) {
+        const Variable &of = program_.variables[node.variable];
+        if (of.opaque || node.op == Op::truth) return Holds::open;
+        const Term &term = this->term(of);
+        if (term.tokens || term.score()) return bounded(node, range(node.variable, known));
+        if (term.derived < 0) return Holds::open;
+        const auto [begin, end] = bands(term, known);
+        for (size_t at = begin; at <= end; ++at)
+            if (same_text(term.bands[at].name, node.object))
+                return begin == end ? Holds::yes : Holds::open;
+        return Holds::no;
+    }
+
+    static Holds bounded(const Node &node, Range range) {
+        const auto [low, high] = range;
         const double constant = node.number;
         switch (node.op) {
-            case Op::lt: return most < constant ? Holds::yes : 0.0 >= constant ? Holds::no : Holds::open;
-            case Op::le: return most <= constant ? Holds::yes : 0.0 > constant ? Holds::no : Holds::open;
-            case Op::gt: return 0.0 > constant ? Holds::yes : most <= constant ? Holds::no : Holds::open;
-            case Op::ge: return 0.0 >= constant ? Holds::yes : most < constant ? Holds::no : Holds::open;
-            default: return 0.0 <= constant && constant <= most ? Holds::open : Holds::no;
+            case Op::lt: return high < constant ? Holds::yes : low >= constant ? Holds::no : Holds::open;
+            case Op::le: return high <= constant ? Holds::yes : low > constant ? Holds::no : Holds::open;
+            case Op::gt: return low > constant ? Holds::yes : high <= constant ? Holds::no : Holds::open;
+            case Op::ge: return low >= constant ? Holds::yes : high < constant ? Holds::no : Holds::open;
+            default: return low <= constant && constant <= high ? Holds::open : Holds::no;
         }
     }
 
@@ -385,15 +353,20 @@ class Conditions {
         return vertex.bounds.size();
     }
 
-    std::vector<Variable> variables_;
-    std::vector<Node> nodes_;
-    std::vector<Vertex> vertices_;
-    std::vector<Signal> signals_;
-    std::vector<Memo> memo_;
+    static size_t label(const Vertex &vertex, PyObject *name) {
+        for (size_t at = 0; at < vertex.labels.size(); ++at)
+            if (same_text(name, vertex.labels[at])) return at;
+        return vertex.labels.size();
+    }
+
+    Program program_;
+    std::vector<int> derived_;  // signals that some variable reads
+    std::vector<Memo> memo_;    // of nodes
+    std::vector<Worked> worked_;
     uint64_t version_ = 1;
-    std::vector<uint64_t> seen_;
+    std::vector<uint64_t> seen_, met_;  // nodes and variables, by visit
     uint64_t visit_ = 0;
-    std::vector<int> stack_;
+    std::vector<int> nodes_, variables_;
 };
 
 }  // namespace routec

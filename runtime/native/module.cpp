@@ -105,12 +105,17 @@ PyObject *told(const Tally &tally) {
         hits.push_back(hit);
         spared.push_back(without);
     }
+    Ref scanning_s(need(PyTuple_New(kScopes)));
+    for (size_t scope = 0; scope < kScopes; ++scope)
+        PyTuple_SET_ITEM(scanning_s.get(), static_cast<Py_ssize_t>(scope),
+                         need(PyFloat_FromDouble(tally.scanning_s[scope])));
     return need(Py_BuildValue(
-        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", tally.finished, "routed",
+        "{s:L,s:N,s:L,s:L,s:N,s:N,s:N,s:N,s:N,s:N,s:d,s:d,s:L}", "finished", tally.finished, "routed",
         numbers(tally.routed), "cached", tally.cached, "rejected", tally.rejected, "misses",
         numbers(misses), "hits", numbers(hits), "spared", numbers(spared), "counted",
-        numbers(tally.counted), "reading_s",
-        tally.reading_s, "counting_s", tally.counting_s, "latest_ms",
+        numbers(tally.counted), "scanned",
+        numbers({tally.scanned.begin(), tally.scanned.end()}), "scanning_s", scanning_s.release(),
+        "reading_s", tally.reading_s, "counting_s", tally.counting_s, "latest_ms",
         static_cast<long long>(tally.latest_ms)));
 }
 

@@ -12,9 +12,11 @@
 #include "tally.hpp"
 #include "template.hpp"
 
+#include <array>
 #include <cmath>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -108,27 +110,28 @@ class Path {
         Asked cache = Asked::not_asked;
         Ref answer, slip;
         double tokens = -1.0, counting_s = 0.0;
-        uint64_t counted = 0;
+        std::array<double, kScopes> scanning_s{};
+        uint64_t counted = 0, scanned = 0;  // as bits: numbers of tokens, stretches of text
     };
 
     // What decisions that end alike have in common.
     struct Shape {
         int64_t bits;
         int route, category, pick, cache;
-        uint64_t counted;
-        bool operator==(const Shape &other) const {
-            return bits == other.bits && route == other.route && category == other.category &&
-                   pick == other.pick && cache == other.cache && counted == other.counted;
+        uint64_t counted, scanned, derived;
+
+        auto parts() const {
+            return std::tie(bits, route, category, pick, cache, counted, scanned, derived);
         }
+        bool operator==(const Shape &other) const { return parts() == other.parts(); }
     };
     struct Hash {
         size_t operator()(const Shape &shape) const {
-            uint64_t mixed = static_cast<uint64_t>(shape.bits);
-            for (const uint64_t part :
-                 {static_cast<uint64_t>(shape.route), static_cast<uint64_t>(shape.category),
-                  static_cast<uint64_t>(shape.pick), static_cast<uint64_t>(shape.cache),
-                  shape.counted})
-                mixed = (mixed ^ part) * 0x9e3779b97f4a7c15u + (mixed >> 29);
+            uint64_t mixed = 0;
+            const auto mix = [&mixed](auto part) {
+                mixed = (mixed ^ static_cast<uint64_t>(part)) * 0x9e3779b97f4a7c15u + (mixed >> 29);
+            };
+            std::apply([&mix](auto... part) { (mix(part), ...); }, shape.parts());
             return static_cast<size_t>(mixed);
         }
     };
@@ -143,9 +146,17 @@ class Path {
 
     void settle() {
         for (int wanted = advance(); wanted >= 0; wanted = advance()) {
-            // What was counted and still is asked for would be asked for for ever.
-            if (!signals_.is_tokens(wanted) || known_.signals[wanted].known) throw Deferred{};
-            count_tokens(wanted);
+            // What is known and still is asked for would be asked for for ever.
+            if (known_.signals[wanted].known) throw Deferred{};
+            if (signals_.is_tokens(wanted)) {
+                count_tokens(wanted);
+            } else if (signals_.scope(wanted) >= 0) {
+                scan(signals_.scope(wanted));
+                if (!known_.signals[wanted].known) throw Deferred{};
+            } else {
+                throw Deferred{};
+            }
+            conditions_.renew();
         }
     }
 
@@ -155,7 +166,13 @@ class Path {
         known_.signals[at] = {true, way_.tokens, nullptr};
         way_.counted |= signals_.bit(at);
         way_.counting_s += seconds_since(begin);
-        conditions_.renew();
+    }
+
+    void scan(int scope) {
+        const Clock::time_point begin = Clock::now();
+        signals_.scan(scope, request_, known_);
+        way_.scanned |= uint64_t{1} << scope;
+        way_.scanning_s[scope] = seconds_since(begin);
     }
 
     // Goes on until decided (-1) or until a signal is needed.
@@ -285,7 +302,8 @@ class Path {
     // Writes the event, and tells of a miss where its answer belongs.
     void write() {
         const bool hit = way_.cache == Asked::hit;
-        const Template &of = template_of(shape());
+        const uint64_t derived = conditions_.derive(known_);
+        const Template &of = template_of(shape(derived));
         identify();
         Filling filling;
         filling.decision_id = id_;
@@ -298,7 +316,9 @@ class Path {
         }
         filling.known = &known_;
         filling.total_us = std::llround(seconds_since(begin_) * 1e6);
-        filling.counting_us = std::llround(way_.counting_s * 1e6);
+        double scan_s = way_.counting_s;
+        for (const double seconds : way_.scanning_s) scan_s += seconds;
+        filling.scan_us = std::llround(scan_s * 1e6);
         filling.dumps = dumps_;
         out_.clear();
         of.fill(filling, out_);
@@ -310,7 +330,7 @@ class Path {
         }
     }
 
-    Shape shape() const {
+    Shape shape(uint64_t derived) const {
         int pick = -1;
         if (routed()) {
             const Route &route = routes_[way_.route];
@@ -322,17 +342,33 @@ class Path {
                 way_.rejected ? -1 : way_.category,
                 pick,
                 static_cast<int>(way_.cache),
-                way_.counted};
+                way_.counted,
+                way_.scanned,
+                derived};
     }
 
     const Template &template_of(const Shape &shape) {
         const auto found = templates_.find(shape);
         if (found != templates_.end()) return found->second;
         if (templates_.size() >= kRemembered) templates_.clear();
+        const Ref signals(tuple(signals_.size(), [this](size_t at) {
+            return signals_.object(at, known_).release();
+        }));
+        const Ref fields(tuple(known_.fields.size(), [this](size_t at) {
+            return Py_NewRef(known_.fields[at].object);
+        }));
         const Ref made(need(PyObject_CallFunction(
-            template_, "LiiiiK", static_cast<long long>(shape.bits), shape.route, shape.category,
-            shape.pick, shape.cache, static_cast<unsigned long long>(shape.counted))));
+            template_, "LiiiiOOd", static_cast<long long>(shape.bits), shape.route,
+            shape.category, shape.pick, shape.cache, signals.get(), fields.get(),
+            known_.most_tokens)));
         return templates_.emplace(shape, Template(Part(made.get()), signals_.size())).first->second;
+    }
+
+    template <typename Make> static PyObject *tuple(size_t size, Make make) {
+        Ref made(need(PyTuple_New(static_cast<Py_ssize_t>(size))));
+        for (size_t at = 0; at < size; ++at)
+            PyTuple_SET_ITEM(made.get(), static_cast<Py_ssize_t>(at), make(at));
+        return made.release();
     }
 
     // The decision's id: `decision_id` of `runtime/events/encode.py`.
@@ -356,6 +392,10 @@ class Path {
         tally_.counting_s += way_.counting_s;
         for (size_t at = 0; way_.counted != 0 && at < signals_.size(); ++at)
             tally_.counted[at] += signals_.is_tokens(at) && (way_.counted & signals_.bit(at)) != 0;
+        for (size_t scope = 0; scope < kScopes; ++scope) {
+            tally_.scanned[scope] += way_.scanned >> scope & 1;
+            tally_.scanning_s[scope] += way_.scanning_s[scope];
+        }
         const bool hit = way_.cache == Asked::hit;
         if (way_.cache != Asked::not_asked) {
             auto &[misses, hits, spared] = tally_.looked_up[way_.category];

@@ -17,13 +17,14 @@ from routec.runtime.native.tally import Tally
 from routec.runtime.native.templates import Templates
 from routec.runtime.records import Decided, Record
 from routec.runtime.signals.observer import SILENT, Observer
+from routec.safety.text import normalise
 
 Answer = Decided | dict[str, Any] | None
 """An outcome, or what was decoded of a record that the engine has to decide."""
 
 
 class NativePath:
-    """Decides those requests of a policy that need nothing but themselves and the exact cache.
+    """Decides those requests of a policy that need no model, but themselves and the exact cache.
 
     What it decides, it decides as `Decoder`, `Engine` and `Encoder` do, byte for byte but for
     timings; everything else, and whatever is wrong with a request, it leaves to them.
@@ -45,6 +46,7 @@ class NativePath:
         observer: Observer = SILENT,
     ) -> None:
         program, self._desk, self._observer = engine.program, engine.desk, observer
+        self._texts = engine.texts
         self._categories = tuple(category.name for category in program.categories)
         self._routes = tuple(route.name for route in program.routes)
         self._structure = tuple(program.signals[at].name for at in structural(program))
@@ -52,6 +54,7 @@ class NativePath:
         spec = spec_of(engine, limits)
         spec["template"] = Templates(engine, encoder).make
         spec["ask"] = None if engine.desk is None else self._ask
+        spec["scan"] = self._scan
         spec["fingerprints"] = {} if engine.desk is None else engine.desk.fingerprints
         spec["missed"] = missed
         self._path = Path(spec)
@@ -95,6 +98,14 @@ class NativePath:
             self._tell(tally)
         return answers, tally["latest_ms"] / 1000
 
+    def forget(self) -> None:
+        """Keep nothing for the engine any longer."""
+        self._texts.forget()
+
+    def _scan(self, scope: str, text: str) -> tuple[tuple[int, bool], ...]:
+        # Should the request be left to the engine, that need not scan the text again.
+        return tuple(self._texts.keep(scope, normalise(text)))
+
     def _ask(self, slip: Slip, now: float, again: bool) -> tuple[str, bytes] | None:
         """Ask the exact tier: entry and response of a hit, or ``None``.
 
@@ -119,6 +130,11 @@ class NativePath:
         for name, count in zip(self._signals, tally["counted"], strict=True):
             if count:
                 observer.signal(name, "computed", count, tally["counting_s"])
+        for scope, count, seconds in zip(
+            self._texts.scopes, tally["scanned"], tally["scanning_s"], strict=False
+        ):
+            for at in self._texts.signals(scope) if count else ():
+                observer.signal(self._signals[at], "computed", count, seconds)
         for status, counts in (("miss", tally["misses"]), ("hit", tally["hits"])):
             for category, count in zip(self._categories, counts, strict=True):
                 if count:

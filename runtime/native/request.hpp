@@ -18,16 +18,27 @@ struct Request {
     Chat chat;
     std::vector<Ref> owned;  // what was made on the way
 
-    // The texts of all messages, joined by line ends.
-    Ref whole_text() const {
-        Ref texts(need(PyTuple_New(static_cast<Py_ssize_t>(chat.messages.size()))));
-        for (size_t at = 0; at < chat.messages.size(); ++at) {
-            PyObject *text = chat.messages[at].text;
-            PyTuple_SET_ITEM(texts.get(), static_cast<Py_ssize_t>(at),
-                             text == nullptr ? need(PyUnicode_New(0, 0)) : Py_NewRef(text));
+    // The texts of the messages of some roles, null for all, joined by line ends.
+    Ref text_of(PyObject *roles) const {
+        const Ref texts(need(PyList_New(0)));
+        const Ref nothing(need(PyUnicode_New(0, 0)));
+        for (const Message &message : chat.messages) {
+            if (roles != nullptr) {
+                const int among = PySet_Contains(roles, message.role);
+                if (among < 0) throw PythonError{};
+                if (among == 0) continue;
+            }
+            PyObject *text = message.text == nullptr ? nothing.get() : message.text;
+            if (PyList_Append(texts.get(), text) < 0) throw PythonError{};
         }
         const Ref line_end(need(PyUnicode_FromString("\n")));
         return Ref(need(PyUnicode_Join(line_end.get(), texts.get())));
+    }
+
+    // That of the last message of the user; empty without one.
+    Ref last_text() const {
+        PyObject *text = chat.last_user < 0 ? nullptr : chat.messages[chat.last_user].text;
+        return text == nullptr ? Ref(need(PyUnicode_New(0, 0))) : Ref::of(text);
     }
 };
 

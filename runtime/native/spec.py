@@ -13,18 +13,19 @@ from routec.compiler.program import (
     Field,
     Guard,
     Node,
-    Program,
     Signal,
     Vertex,
     structural,
 )
 from routec.runtime.engine.bounds import range_of
 from routec.runtime.engine.cachekey import APART
-from routec.runtime.engine.conditions import Conditions
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.attributes import default_of
 from routec.runtime.events.body import MAY_BE_SILENT, ROLES
 from routec.runtime.events.decode import Limits
+from routec.runtime.events.request import READ_ROLES
+from routec.runtime.native.templates import SCANNED, STAGE
+from routec.runtime.signals.scan import KINDS as TEXT_KINDS
 from routec.runtime.signals.structure import clock
 from routec.safety.text import normalise
 
@@ -36,12 +37,15 @@ MOST_GUARDS = 60
 MOST_TOKEN_SIGNALS = 64
 """So are the numbers of tokens that were counted."""
 
+MOST_DERIVED = 64
+"""And the scores and bands that are known."""
+
 
 def fits(engine: Engine) -> bool:
     """Whether the compiled path knows all that is special about a policy.
 
-    It does not know fields from elsewhere than the attributes, derived signals, and the index of
-    policies of many routes.
+    It does not know fields from elsewhere than the attributes, and the index of policies of many
+    routes.
     """
     program = engine.program
     return (
@@ -49,7 +53,8 @@ def fits(engine: Engine) -> bool:
         and engine.services.most_tokens is not None
         and len(program.guards) <= MOST_GUARDS
         and not any(field.path for field in program.fields)
-        and not any(signal.stage == "derived" for signal in program.signals)
+        and all(signal.stage == STAGE for signal in program.signals if signal.kind in SCANNED)
+        and sum(signal.stage == "derived" for signal in program.signals) <= MOST_DERIVED
         and sum(signal.kind == "tokens" for signal in program.signals) <= MOST_TOKEN_SIGNALS
     )
 
@@ -73,6 +78,9 @@ def spec_of(engine: Engine, limits: Limits) -> Spec:
         "depth": limits.depth,
         "loads": orjson.loads,
         "dumps": orjson.dumps,
+        "scopes": tuple(
+            (scope, scope not in READ_ROLES, READ_ROLES.get(scope)) for scope in engine.texts.scopes
+        ),
         "bound": _bound(engine),
         "count": _count(engine),
         "fields": tuple(map(_field, program.fields)),
@@ -93,7 +101,7 @@ def spec_of(engine: Engine, limits: Limits) -> Spec:
         ),
         "nodes": tuple(map(_node, program.nodes)),
         "vertices": tuple(map(_vertex, plan.vertices)),
-        "signals": _signals(program, conditions),
+        "signals": _signals(engine),
         "actions": tuple(map(_action, program.guards)),
         "guards": _question(plan.guards, guards),
         "route": _question(plan.route, [(program.routes[at].when, at) for at in live]),
@@ -167,10 +175,12 @@ def _index(at: int | None) -> int:
     return -1 if at is None else at
 
 
-def _signals(program: Program, conditions: Conditions) -> tuple[Spec, ...]:
-    made, tokens, read = [], 0, structural(program)
+def _signals(engine: Engine) -> tuple[Spec, ...]:
+    program, conditions, scopes = engine.program, engine.conditions, engine.texts.scopes
+    made, tokens, derived, read = [], 0, 0, structural(program)
     for at, signal in enumerate(program.signals):
         low, high = range_of(signal)
+        is_derived = signal.stage == "derived"
         made.append(
             {
                 # What nothing reads is not read off.
@@ -182,9 +192,19 @@ def _signals(program: Program, conditions: Conditions) -> tuple[Spec, ...]:
                 "low": low,
                 "high": high,
                 "reader": clock(signal),
+                "scope": scopes.index(signal.scope) if signal.kind in TEXT_KINDS else -1,
+                "derived": derived if is_derived else -1,
+                "constant": float(signal.constant),
+                "summands": tuple(
+                    (float(part.coefficient), _index(part.variable), _index(part.node))
+                    for part in signal.summands
+                ),
+                "source": _index(signal.source),
+                "bands": tuple((band.name, band.bound, band.inclusive) for band in signal.bands),
             }
         )
         tokens += signal.kind == "tokens"
+        derived += is_derived
     return tuple(made)
 
 

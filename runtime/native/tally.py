@@ -17,6 +17,8 @@ class Tally(TypedDict):
         hits: lookups that hit, by category.
         spared: misses that were known without a lookup, by category.
         counted: values of numbers of tokens that were counted, by signal.
+        scanned: requests of which a text was scanned, by its scope.
+        scanning_s: seconds that took, by scope.
         reading_s: seconds that reading the requests took.
         counting_s: seconds that counting their tokens took.
         latest_ms: the latest time of a request, milliseconds since the epoch; -1 for none.
@@ -30,6 +32,8 @@ class Tally(TypedDict):
     hits: tuple[int, ...]
     spared: tuple[int, ...]
     counted: tuple[int, ...]
+    scanned: tuple[int, ...]
+    scanning_s: tuple[float, ...]
     reading_s: float
     counting_s: float
     latest_ms: int

@@ -17,7 +17,7 @@ struct Filling {
     int64_t time_ms = 0;
     std::string_view entry, response;
     const Known *known = nullptr;
-    long long total_us = 0, counting_us = 0;
+    long long total_us = 0, scan_us = 0;
     PyObject *dumps = nullptr;
 };
 
@@ -47,20 +47,23 @@ class Template {
                     append_integer(
                         out, static_cast<long long>(filling.known->signals[piece.signal].number));
                     break;
+                case Kind::real:
+                    append_real(out, filling.known->signals[piece.signal].number, filling.dumps);
+                    break;
                 case Kind::name:
                     append_text(out, filling.known->signals[piece.signal].object, filling.dumps);
                     break;
                 case Kind::margin: margin(piece, filling, out); break;
                 case Kind::total_us: append_integer(out, filling.total_us); break;
-                case Kind::counting_us: append_integer(out, filling.counting_us); break;
+                case Kind::scan_us: append_integer(out, filling.scan_us); break;
             }
         }
     }
 
   private:
     enum class Kind : unsigned char {
-        literal, decision_id, request_id, time, entry, response, truth, integer, name, margin,
-        total_us, counting_us
+        literal, decision_id, request_id, time, entry, response, truth, integer, real, name, margin,
+        total_us, scan_us
     };
     struct Piece {
         Kind kind;
@@ -71,8 +74,8 @@ class Template {
 
     static Piece read_piece(Part part, size_t signals) {
         static constexpr std::string_view kKinds[] = {
-            "literal", "decision_id", "request_id", "time",   "entry",    "response",
-            "truth",   "integer",     "name",       "margin", "total_us", "counting_us"};
+            "literal", "decision_id", "request_id", "time",   "entry",    "response", "truth",
+            "integer", "real",        "name",       "margin", "total_us", "scan_us"};
         const std::string_view wanted = part[0].text();
         for (size_t kind = 0; kind < std::size(kKinds); ++kind)
             if (kKinds[kind] == wanted) {
@@ -104,14 +107,17 @@ class Template {
         if (0 < above && above < thresholds.size() && thresholds[above] - value < value - nearest)
             nearest = thresholds[above];
         const double distance = value - nearest;
-        if (distance == std::floor(distance) && std::fabs(distance) < 1e15) {
-            append_integer(out, static_cast<long long>(distance));
+        append_real(out, rounded(distance), filling.dumps);
+    }
+
+    static void append_real(std::string &out, double number, PyObject *dumps) {
+        if (number == std::floor(number) && std::fabs(number) < 1e15 && number != 0.0) {
+            append_integer(out, static_cast<long long>(number));
             out += ".0";
             return;
         }
-        const Ref exact(need(PyFloat_FromDouble(distance)));
-        const Ref rounded(need(PyObject_CallMethod(exact.get(), "__round__", "i", 12)));
-        const Ref written(need(PyObject_CallOneArg(filling.dumps, rounded.get())));
+        const Ref object(need(PyFloat_FromDouble(number)));
+        const Ref written(need(PyObject_CallOneArg(dumps, object.get())));
         out += Part(written.get()).bytes();
     }
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from routec.compiler.program import Signal, structural
+from routec.compiler.program import Signal
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.decision import NOT_ASKED, CacheAnswer, Value
 from routec.runtime.events.encode import Encoder
-from routec.runtime.events.request import Request
+from routec.runtime.events.request import FieldValue, Request
 
 Piece = tuple[str, bytes, int, tuple[float, ...]]
 """What it is, the text of a literal, and for a value its signal and thresholds."""
+
+STAGE = "scan"
+SCANNED = frozenset({"tokens", "keyword", "regex"})
+"""Kinds of signals that are computed here, and their stage."""
 
 NOT_LOOKED_UP, MISS, HIT = range(3)
 """What the cache said."""
@@ -25,14 +29,17 @@ _KINDS = {
     "hour": "integer",
     "has_tools": "truth",
     "has_image": "truth",
+    "keyword": "truth",
+    "regex": "truth",
     "weekday": "name",
+    "score": "real",
+    "bands": "name",
 }
 _ANSWERS = (
     NOT_ASKED,
     CacheAnswer("miss", reason="absent"),
     CacheAnswer("hit", 1.0, "", b"null", "exact"),
 )
-_STAND_INS: Mapping[str, Value] = {"integer": 0, "truth": False, "name": "mon"}
 # JSON has no such byte: it escapes it.
 _MARK = b"\0"
 
@@ -49,13 +56,23 @@ class Templates:
         self._engine = engine
         self._encoder = encoder
         signals = engine.program.signals
-        self._tokens = [at for at, signal in enumerate(signals) if signal.kind == "tokens"]
-        self._read = structural(engine.program)
+        self._scanned = [at for at, signal in enumerate(signals) if signal.kind in SCANNED]
+        self._fields = tuple(field.name for field in engine.program.fields)
 
     def make(
-        self, bits: int, route: int, category: int, pick: int, cache: int, counted: int
+        self,
+        bits: int,
+        route: int,
+        category: int,
+        pick: int,
+        cache: int,
+        values: Sequence[Value | None],
+        attributes: Sequence[FieldValue],
+        most_tokens: float,
     ) -> tuple[Piece, ...]:
         """The pieces of the events of all decisions that end alike.
+
+        Those know the same signals, so any of them serves as the specimen.
 
         Args:
             bits: the guards that act, as bits.
@@ -63,17 +80,26 @@ class Templates:
             category: index of the category whose terms apply; -1 for none.
             pick: place of the model among the route's candidates; -1 without a route.
             cache: what the cache said: `NOT_LOOKED_UP`, `MISS` or `HIT`.
-            counted: the numbers of tokens that were counted, as bits by their order.
+            values: of the signals; ``None`` of those that are not known, or are worked out.
+            attributes: values of the fields.
+            most_tokens: a bound of the tokens.
         """
         signals, engine = self._engine.program.signals, self._engine
-        known = [*self._read, *(at for n, at in enumerate(self._tokens) if counted >> n & 1)]
         choice = None
         if route >= 0:
             selector = engine.selectors[route]
             weights = selector.weights(selector.all)
             choice = selector.chosen(pick, 1.0 if weights is None else weights[pick] / sum(weights))
-        values = {at: _STAND_INS[_KINDS[signals[at].kind]] for at in known}
-        decision = engine.specimen(bits, route, category, choice, _ANSWERS[cache], values)
+        decision = engine.specimen(
+            bits,
+            route,
+            category,
+            choice,
+            _ANSWERS[cache],
+            {at: value for at, value in enumerate(values) if value is not None},
+            dict(zip(self._fields, attributes, strict=True)),
+            most_tokens,
+        )
         event = self._encoder.event("", Request("", {}), decision)
         holes = _Holes()
         event["decision_id"] = holes.leave("decision_id")
@@ -91,8 +117,8 @@ class Templates:
             for name in decision.signals
         }
         event["timing_us"] = {"total": holes.leave("total_us")}
-        if counted:
-            event["timing_us"][signals[self._tokens[0]].stage] = holes.leave("counting_us")
+        if any(values[at] is not None for at in self._scanned):
+            event["timing_us"][STAGE] = holes.leave("scan_us")
         return holes.cut(orjson.dumps(event))
 
 

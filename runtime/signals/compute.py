@@ -43,13 +43,16 @@ class Signals:
 
     Raises:
         ValueError: a phrase, pattern or time zone that cannot be used.
+
+    Attributes:
+        texts: the keywords and regexes.
     """
 
     def __init__(self, program: Program, services: Services, observer: Observer = SILENT) -> None:
         self._signals = program.signals
         self._services = services
         self._observer = observer
-        self._scan = scan.TextScan(program)
+        self.texts = scan.TextScan(program)
         self._similarities = Similarities(program, services.embedder)
         self._structure = structural(program)
         self._counts = tuple(at for at, s in enumerate(program.signals) if s.kind == "tokens")
@@ -64,12 +67,8 @@ class Signals:
 
         Of a number of tokens that is its bound, which mostly settles what is asked about it.
         """
-        if self._counts and self._services.most_tokens is not None:
-            for work in works:
-                bound = AtMost(self.most_tokens(work))
-                for at in self._counts:
-                    if work.values[at] is UNKNOWN:
-                        work.values[at] = bound
+        for work in works:
+            self.bound_tokens(work)
         for at in self._structure:
             begin = perf_counter()
             count, read = 0, self._local[at]
@@ -79,6 +78,14 @@ class Signals:
                     count += 1
             name = self._signals[at].name
             self._observer.signal(name, "computed", count, perf_counter() - begin)
+
+    def bound_tokens(self, work: Work) -> None:
+        """Let the bound of a number of tokens that is not known stand in its place."""
+        if self._counts and self._services.most_tokens is not None:
+            bound = AtMost(self.most_tokens(work))
+            for at in self._counts:
+                if work.values[at] is UNKNOWN:
+                    work.values[at] = bound
 
     async def compute(
         self, needs: Sequence[Need], known: Vectors, also: Sequence[str] = ()
@@ -207,7 +214,7 @@ class Signals:
         served: Counter[int] = Counter()
         for text, group in by_text.items():
             try:
-                found = self._scan.scan(scope, text)
+                found = self.texts.scan(scope, text)
             except Exception as error:
                 self._fail_all(f"scan of {scope}", error, group)
                 continue

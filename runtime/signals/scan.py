@@ -32,6 +32,16 @@ class TextScan:
             )
             for scope, signals in by_scope.items()
         }
+        self._kept: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that signals of the program are looked for in."""
+        return tuple(self._scopes)
+
+    def signals(self, scope: str) -> tuple[int, ...]:
+        """The indices of a scope's signals."""
+        return tuple(at for at, _ in self._scopes[scope][0])
 
     def scan(self, scope: str, text: str) -> list[tuple[int, bool]]:
         """Index and value of every signal of a scope.
@@ -40,6 +50,9 @@ class TextScan:
             scope: one that a signal of the program reads.
             text: the normalised text of that scope.
         """
+        kept = self._kept.get((scope, text))
+        if kept is not None:
+            return kept
         signals, scanner, guarded = self._scopes[scope]
         assert scanner is not None
         found = scanner.scan(text)
@@ -47,6 +60,15 @@ class TextScan:
             for view in decoded_views(text):
                 found |= guarded.scan(view)
         return [(at, name in found) for at, name in signals]
+
+    def keep(self, scope: str, text: str) -> list[tuple[int, bool]]:
+        """As `scan`, and the next scans of that text cost nothing, until `forget`."""
+        found = self._kept[scope, text] = self.scan(scope, text)
+        return found
+
+    def forget(self) -> None:
+        """Keep no text any longer."""
+        self._kept.clear()
 
 
 def _scanner(signals: list[Signal]) -> Scanner | None:

@@ -80,25 +80,44 @@ def numbered(count: int, start: int = 0) -> list[tuple[int, bytes]]:
 
 
 async def read_all(config: Config, topic: str, count: int = PARTITIONS) -> list[Any]:
-    """Every committed record of a topic, in order in each partition."""
+    """Every committed record of a topic, in order in each partition.
+
+    A transaction is committed before the broker has written that into all of its partitions, so
+    what counts is what lies in them, and not what of it can be read at first.
+
+    Raises:
+        TimeoutError: a transaction stays open.
+    """
     consumer = AIOKafkaConsumer(
         isolation_level="read_committed",
         bootstrap_servers=config.kafka.bootstrap,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=20_000_000,
     )
+    partitions = [TopicPartition(topic, number) for number in range(count)]
+    ends = await _ends(config, partitions)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(count)]
         consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
         found: list[Any] = []
-        while any([await consumer.position(one) < ends[one] for one in partitions]):
-            for some in (await consumer.getmany(timeout_ms=200)).values():
-                found.extend(some)
+        async with asyncio.timeout(PATIENCE):
+            while any([await consumer.position(one) < ends[one] for one in partitions]):
+                for some in (await consumer.getmany(timeout_ms=200)).values():
+                    found.extend(some)
     finally:
         await consumer.stop()
     return found
+
+
+async def _ends(config: Config, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where partitions end, open transactions included."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=config.kafka.bootstrap)
+    await consumer.start()
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    finally:
+        await consumer.stop()
+    return ends
 
 
 async def committed(config: Config, count: int = PARTITIONS) -> dict[int, int]:

@@ -34,10 +34,15 @@ PLAIN = {
     # A second count of the same tokens, of which each is asked for by itself.
     "large": "signal count = tokens()\nlet large = count > 12 and not (count in 20..30)",
     "odd": "signal words = tokens()\nlet odd = words < 7.25 or words > 18.3",
+    "kw": 'signal kw = keyword("urgent", "order")',
+    "rx": SIGNALS["rx"],
+    "cap": 'signal cap = keyword("Brief", "ine") { match: substring, case: sensitive, scope: all }',
+    "told": r"signal told = regex(/(?i)a\s+b|^$/) { scope: system }",
+    "word": 'signal word = keyword("word") { scope: all_user }',
 }
-"""Signals that are read off a request, or counted."""
+"""Signals that are read off a request, counted, or found by scanning its texts."""
 
-COSTLY = {name: SIGNALS[name] for name in ("kw", "rx", "near", "topic", "pii")}
+COSTLY = {name: SIGNALS[name] for name in ("near", "topic", "pii")}
 """Signals of which the engine has to be asked."""
 
 TERMS = (
@@ -69,6 +74,8 @@ def policies(draw: st.DrawFn) -> tuple[str, frozenset[str]]:
     models = re.sub(r"context: \S+", "", MODELS) if draw(st.booleans()) else MODELS
     parts = ["policy made", _fields(optional), models]
     parts += [{**PLAIN, **COSTLY}[name] for name in names]
+    if draw(st.integers(0, 2)):
+        names += _derived(draw, tuple(names), parts)
     asked = tuple(names)
     categories = [f"c{at}" for at in range(draw(st.integers(0, 2)))]
     for name in categories:
@@ -88,6 +95,35 @@ def policies(draw: st.DrawFn) -> tuple[str, frozenset[str]]:
         )
     parts.append(f"default route rest {{\n  {_body(draw, categories)}\n}}")
     return "\n".join(parts), optional | {"roles", "groups"}
+
+
+def _derived(draw: st.DrawFn, names: tuple[str, ...], parts: list[str]) -> list[str]:
+    """The names of scores and bands over some of these signals, which are added to the parts."""
+    numbers = {"size": "size", "turn": "turn", "when_h": "when_h", "near": "near"}
+    bits = (*(name for name in names if name not in numbers and name not in ("day", "pii")), "beta")
+    bits = tuple(name for name in bits if name != "topic")
+    known = (*(numbers[name] for name in names if name in numbers), "load")
+    summands = st.tuples(
+        st.sampled_from(("+", "-")),
+        st.sampled_from(("0.1 *", "0.3 *", "1.7 *", "0.001 *", "2 *")),
+        st.sampled_from((*bits, *known)) | conditions(names, 2).map("({})".format),
+    )
+    chosen = draw(st.lists(summands, min_size=1, max_size=4))
+    text = " ".join(" ".join(one) for one in chosen).removeprefix("+ ")
+    text = f"0 {text}" if text.startswith("-") else text
+    # A field can have any value, so whatever the score is compared with can be.
+    more = draw(st.sampled_from(("0.01 * load", "0.15 - 0.2 * load")))
+    parts.append(f"signal need = score {{ {text} + {more} }}")
+    made = ["need"]
+    if draw(st.booleans()):
+        parts.append("signal band = bands(need) { low: < 0.3, mid: <= 0.7, high }")
+        made.append("band")
+        if draw(st.booleans()):
+            inner = "0.5 * need + 0.25 * (band == mid)"
+            parts.append(f"signal over = score {{ {inner} - 0.1 * (need > 0.4) }}")
+            parts.append("let well = over > 0.35 and over <= 2.5")
+            made.append("well")
+    return made
 
 
 def _fields(optional: frozenset[str]) -> str:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -17,7 +18,13 @@ from routec.runtime.events.decode import Limits
 from routec.runtime.events.encode import Encoder
 from routec.runtime.native._native import Path
 from routec.runtime.native.path import NativePath
-from routec.runtime.native.spec import MOST_GUARDS, MOST_TOKEN_SIGNALS, fits, spec_of
+from routec.runtime.native.spec import (
+    MOST_DERIVED,
+    MOST_GUARDS,
+    MOST_TOKEN_SIGNALS,
+    fits,
+    spec_of,
+)
 from routec.runtime.native.templates import Templates
 from routec.runtime.records import Decided, Record
 from routec.safety.tokens import estimate_tokens, most_tokens
@@ -39,6 +46,10 @@ signal turn = turns()
 signal tool = has_tools()
 signal day = weekday("UTC")
 signal when_h = hour("UTC")
+signal urgent = keyword("urgent", "asap")
+signal ticket = regex(/TKT-[0-9]+/) { scope: all }
+signal need = score { 0.4 * urgent + 0.3 * (size > 4) + 0.2 * load }
+signal band = bands(need) { low: < 0.3, mid: <= 0.6, high }
 model a { context: 8k, quality: 0.5 }
 model b { quality: 0.9 }
 pool both = [a, b]
@@ -46,12 +57,14 @@ category c { when size < 12 and not tool, ttl: 1h, scope: tenant }
 category d { when tier == pro and "admin" in roles, ttl: 1h }
 guard odd { when when_h > 20 and load > 0.7 reject 403 "odd" }
 guard many { when turn > 3 or seats in 2..5 tag "many" }
+guard known { when ticket and not beta tag "known" }
+route hot priority 40 { when band == high or need > 0.55 and seats > 4 to a }
 route quick priority 30 { when size < 7 and day == mon to both by quality }
 route deep priority 20 { when size > 20 or roles.empty and beta to [a 50%, b 50%] sticky by tenant }
 default route rest { to b cache d }
 """
 
-TEXTS = ("", "one two", "one two three " * 3, "many words " * 30)
+TEXTS = ("", "one two", "urgent: one two three TKT-7 " * 2, "many words " * 30)
 
 
 def records(count: int = 24) -> list[Record]:
@@ -91,6 +104,7 @@ def spec(made: Engine, **changed: Any) -> dict[str, Any]:
         **spec_of(made, Limits()),
         "template": Templates(made, encoder).make,
         "ask": lambda slip, now, again: None,
+        "scan": lambda scope, text: tuple(made.texts.scan(scope, text)),
         "fingerprints": {},
         "missed": lambda id, slip: None,
         **changed,
@@ -181,7 +195,7 @@ def test_a_specification_needs_each_of_its_parts() -> None:
         (("nodes", 0, 0), "xor", ValueError),
         (("nodes", 0, 3), (0,), ValueError),
         (("nodes", 0, 1), 99, ValueError),
-        (("variables", 0, 1), 6, ValueError),
+        (("variables", 0, 1), 99, ValueError),
         (("vertices", 0, 0), "loop", ValueError),
         (("vertices", 3, 1), (3, 3), ValueError),
         (("route", "root"), 10**6, ValueError),
@@ -199,6 +213,23 @@ def test_what_is_wrong_with_a_specification(
     wrong = replaced(spec(engine()), to, value)
     with pytest.raises(error):
         Path(wrong)
+
+
+def test_a_score_that_reads_itself_is_refused() -> None:
+    made = engine()
+    right, names = spec(made), [signal.name for signal in made.program.signals]
+    need, variables = names.index("need"), made.program.variables
+    itself = next(at for at, one in enumerate(variables) if one.name == "need")
+    asks = next(
+        at for at, one in enumerate(made.program.nodes) if one.variable == itself and one.op == "gt"
+    )
+    for summand in ((1.0, itself, -1), (1.0, -1, asks)):
+        with pytest.raises(ValueError, match="out of range"):
+            Path(replaced(right, ("signals", need, "summands"), (summand,)))
+    # A chain of levels is no circle, but too long a one is refused as well.
+    negations = tuple(("not", -1, None, (at,)) for at in range(len(right["nodes"]), 2000))
+    with pytest.raises(ValueError, match="out of range"):
+        Path({**right, "nodes": (*right["nodes"], ("const", -1, True, ()), *negations)})
 
 
 def test_a_path_is_made_of_one_dict() -> None:
@@ -240,8 +271,9 @@ def test_policies_fit_that_need_nothing_special() -> None:
     "text",
     [
         'request { who: string from "body.user" }\nmodel a {}\ndefault route r { to a }',
-        "signal t = turns()\nsignal s = score { 0.5 * t }\nmodel a {}\n"
-        "route q { when s > 1 to a }\ndefault route r { to a }",
+        "signal t = turns()\nmodel a {}\n"
+        + "".join(f"signal s{at} = score {{ {at} * t }}\n" for at in range(MOST_DERIVED + 1))
+        + "default route r { to a }",
         "model a {}\n"
         + "".join(f'guard g{at} {{ when true tag "t{at}" }}\n' for at in range(MOST_GUARDS + 1))
         + "default route r { to a }",
@@ -263,6 +295,32 @@ def test_policies_that_do_not_fit_are_decided_by_python_alone(text: str) -> None
 
 def test_without_a_bound_of_tokens_no_policy_fits() -> None:
     assert not fits(engine(most_tokens=None))
+
+
+def test_a_program_whose_scans_come_at_another_stage_does_not_fit() -> None:
+    made = engine().program
+    signals = tuple(
+        msgspec.structs.replace(signal, stage="light") if signal.name == "urgent" else signal
+        for signal in made.signals
+    )
+    later = msgspec.structs.replace(made, signals=signals)
+    given = services(tokens=estimate_tokens, most_tokens=most_tokens)
+    assert fits(Engine(made, given))
+    assert not fits(Engine(later, given))
+
+
+async def test_as_many_scores_as_fit_all_count() -> None:
+    text = 'policy made\nsignal kw = keyword("urgent")\nmodel a {}\n'
+    for at in range(MOST_DERIVED):
+        text += f"signal s{at} = score {{ {at + 1} * kw }}\n"
+        if at < MOST_GUARDS - 1:
+            text += f'guard g{at} {{ when s{at} >= {at + 1} tag "t{at}" }}\n'
+    text += f"route q {{ when s{MOST_DERIVED - 1} > 3 to a }}\ndefault route r {{ to a }}"
+    made = compiled(text, False)
+    native, plain = One.of(made, True), One.of(made, False)
+    assert await native.decide(records()) == await plain.decide(records())
+    assert native.answered == [len(records())]
+    assert native.seen() == plain.seen()
 
 
 def test_as_many_guards_and_numbers_of_tokens_as_fit_all_act() -> None:
@@ -302,6 +360,58 @@ async def test_a_token_counter_that_fails_fails_the_signal_as_ever() -> None:
     native, plain = await both(tokens=fail)
     assert plain.observer.heard["failure", "size", "error"] > 0
     assert 0 < native.answered[0] < len(records())
+
+
+async def test_a_scan_that_fails_fails_its_signals_as_ever() -> None:
+    native, plain = await both()
+    for one in (native, plain):
+        one.service._engine.texts.scan = fails(MemoryError("too long"))  # type: ignore[method-assign]
+    assert await native.decide(records()) == await plain.decide(records())
+    assert plain.observer.heard["failure", "urgent", "error"] > 0
+    assert native.seen() == plain.seen()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [None, 5, [], ((0,),), ((99, True),), ((5, 1),), ((0, True),), ((-1, True),), ("ab",), ()],
+)
+def test_an_odd_answer_of_a_scan_leaves_the_request_to_python(found: Any) -> None:
+    made = engine(
+        'policy made\nsignal kw = keyword("x")\nsignal t = turns()\nmodel a {}\n'
+        "route q { when kw or t > 99 to a }\ndefault route r { to a }"
+    )
+    answers, tally = Path(spec(made, scan=lambda scope, text: found)).decide(records(), Decided, 0)
+    if found == ((0, True),):
+        assert tally["finished"] == len(answers)
+    else:
+        assert set(map(type, answers)) == {dict}
+
+
+async def test_the_engine_need_not_scan_again_what_was_scanned() -> None:
+    text = POLICY.replace("default route", "route last { when near > 0.5 to a }\ndefault route")
+    text = text.replace("model a", 'signal near = similarity { examples: ["a b"] }\nmodel a', 1)
+    made = compiled(text, True)
+    scanned: list[tuple[str, str]] = []
+    native = One.of(made, True)
+    texts = native.service._engine.texts
+    scanners = texts._scopes
+
+    class Counted:
+        def __init__(self, scope: str, scanner: Any) -> None:
+            self.scope, self.scanner = scope, scanner
+
+        def scan(self, text: str) -> frozenset[str]:
+            scanned.append((self.scope, text))
+            found: frozenset[str] = self.scanner.scan(text)
+            return found
+
+    for scope, (signals, scanner, guarded) in scanners.items():
+        scanners[scope] = (signals, Counted(scope, scanner), guarded)  # type: ignore[assignment]
+    found = await native.decide(records())
+    assert 0 < native.answered[0] < len(records())
+    assert len(scanned) == len(set(scanned)) > 0
+    assert texts._kept == {}
+    assert found == await One.of(made, False).decide(records())
 
 
 async def test_a_cache_that_fails_misses_as_ever() -> None:
