@@ -172,9 +172,24 @@ class Selector:
         route = self._route
         if route.by == "only":
             return 0
-        if route.by == "quality":
+        if route.by == "quality" or (route.by == "cost" and route.sticky is not None):
             return self._pick(self.all, Size(0), "", 0, None)[0]
         return None
+
+    def prices(self) -> list[tuple[float, float]] | None:
+        """Of each candidate what a million tokens of requests and of answers cost, infinite where
+        it does not state both; ``None`` if it does not pick by the cost of each request.
+        """
+        route = self._route
+        if route.by != "cost" or route.sticky is not None:
+            return None
+        models = [self._models[name] for name in route.candidates]
+        return [
+            (math.inf, math.inf)
+            if model.input is None or model.output is None
+            else (model.input, model.output)
+            for model in models
+        ]
 
     def _pick(
         self,

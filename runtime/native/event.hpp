@@ -52,7 +52,7 @@ struct Chat {
     bool ascii = true;
     Py_ssize_t characters = 0;
     bool has_tools = false;
-    long long max_tokens = 0;  // 0 for no limit
+    long long max_tokens = -1;  // -1 for no limit
 
     void clear() {
         std::vector<Message> kept = std::move(messages);

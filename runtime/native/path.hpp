@@ -162,10 +162,14 @@ class Path {
 
     void count_tokens(int at) {
         const Clock::time_point begin = Clock::now();
-        if (way_.tokens < 0.0) way_.tokens = signals_.tokens(request_);
-        known_.signals[at] = {true, way_.tokens, nullptr};
+        known_.signals[at] = {true, tokens(), nullptr};
         way_.counted |= signals_.bit(at);
         way_.counting_s += seconds_since(begin);
+    }
+
+    double tokens() {
+        if (way_.tokens < 0.0) way_.tokens = signals_.tokens(request_);
+        return way_.tokens;
     }
 
     void scan(int scope) {
@@ -330,12 +334,12 @@ class Path {
         }
     }
 
-    Shape shape(uint64_t derived) const {
+    Shape shape(uint64_t derived) {
         int pick = -1;
         if (routed()) {
             const Route &route = routes_[way_.route];
             if (!route.chooses(request_, known_)) throw Deferred{};
-            pick = route.choose(request_, known_);
+            pick = route.choose(request_, known_, route.counts() ? tokens() : 0.0);
         }
         return {way_.bits,
                 routed() ? way_.route : -1,

@@ -25,6 +25,7 @@ from routec.runtime.events.body import MAY_BE_SILENT, ROLES
 from routec.runtime.events.decode import Limits
 from routec.runtime.events.request import READ_ROLES
 from routec.runtime.native.templates import SCANNED, STAGE
+from routec.runtime.selection import DEFAULT_OUTPUT
 from routec.runtime.signals.scan import KINDS as TEXT_KINDS
 from routec.runtime.signals.structure import clock
 from routec.safety.text import normalise
@@ -36,6 +37,9 @@ MOST_GUARDS = 60
 
 MOST_TOKEN_SIGNALS = 64
 """So are the numbers of tokens that were counted."""
+
+MOST_ANSWER = 10**12
+"""Tokens of an answer, beyond which sums with them might not be exact."""
 
 MOST_DERIVED = 64
 """And the scores and bands that are known."""
@@ -227,13 +231,17 @@ def _category(
 def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str, int]) -> Spec:
     route, selector = engine.program.routes[at], engine.selectors[at]
     always, weights = selector.always(), selector.weights(selector.all)
-    limit = route.parameters.get("max_tokens", -1)
+    prices = selector.prices()
+    limit = route.parameters.get("max_tokens")
     known = isinstance(limit, int) and not isinstance(limit, bool)
-    pick = "python"
-    if route.shadow is None and always is not None:
+    if route.shadow is not None or (isinstance(limit, int) and not 0 <= limit <= MOST_ANSWER):
+        pick = "python"
+    elif always is not None:
         pick = "fixed"
-    elif route.shadow is None and weights is not None:
+    elif weights is not None:
         pick = "drawn"
+    else:
+        pick = "python" if prices is None else "cheapest"
     return {
         "automatic": route.cache == "auto",
         "category": -1 if route.category is None else categories[route.category],
@@ -243,7 +251,10 @@ def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str
         "total": float(sum(weights or ())),
         "salt": f"{selector.salt}\0",
         "sticky": -1 if route.sticky is None else fields[route.sticky],
+        "prices": tuple(prices or ()),
+        "usual": float(DEFAULT_OUTPUT),
         "least": selector.least,
+        "own": "max_tokens" in route.parameters,
         # A limit that is no number is none.
-        "limit": min(limit, 2**62) if known else 0,
+        "limit": limit if known else -1,
     }

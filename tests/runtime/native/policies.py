@@ -137,7 +137,7 @@ def _fields(optional: frozenset[str]) -> str:
 def _body(draw: st.DrawFn, categories: list[str]) -> str:
     """The body of a route, in most of which the model can be told at once."""
     body = draw(bodies(tuple(categories)))
-    by = ("quality", "quality", "weighted", "round_robin")
+    by = ("quality", "cost", "weighted", "round_robin")
     if draw(st.integers(0, 4)) != 2:
         body = re.sub(
             r"(?<!sticky) by [a-z]+(\(.*\))?\n", f" by {draw(st.sampled_from(by))}\n", f"{body}\n"
