@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from traceback import format_tb
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -42,6 +44,21 @@ def withhold(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutab
     return {key: _shown(key, value) for key, value in event.items()}
 
 
+def frames(
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> str:
+    """Where an exception was raised, and its type.
+
+    Its words are left out, and so are those of the exceptions behind it: they may quote an event.
+    """
+    of, error, begin = exc_info
+    shown = ["Traceback (most recent call last):\n", *format_tb(begin), of.__qualname__]
+    behind = error.__cause__ or error.__context__
+    if behind is not None:
+        shown.append(f"\nafter {type(behind).__qualname__}")
+    return "".join(shown)
+
+
 def _shown(key: str, value: Any, depth: int = 0) -> Any:
     if key.lower() in _WITHHELD or key.lower().endswith(("_password", "_secret", "_token")):
         return "withheld"
@@ -70,7 +87,7 @@ def configure_logs(level: str = "info", format: str = "json", stream: TextIO | N
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(frames),
         withhold,
     ]
     renderer: Any = (

@@ -51,7 +51,9 @@ class TopicReader:
         try:
             taken = await self._consumer.getmany(timeout_ms=int(seconds * 1000))
         except (CorruptRecordException, UnicodeDecodeError) as error:
-            log.warning("records cannot be read in the usual way", extra={"error": repr(error)})
+            log.warning(
+                "records cannot be read in the usual way", extra={"error": type(error).__name__}
+            )
             return await self._salvage()
         records = [as_record(one) for some in taken.values() for one in some]
         await self._note()

@@ -138,7 +138,9 @@ class Intake:
                 "grant READ on the topic and on the group to this client",
             ) from error
         except (CorruptRecordException, UnicodeDecodeError) as error:
-            log.warning("records cannot be read in the usual way", extra={"error": repr(error)})
+            log.warning(
+                "records cannot be read in the usual way", extra={"error": type(error).__name__}
+            )
             self._astray = self._odd = True
             return
         except KafkaError as error:

@@ -36,11 +36,14 @@ class ResponseTail:
         self._topic = config.topics.responses
         self._partitions = partitions
         self._consumer: AIOKafkaConsumer | None = None
+        self._at_end = False
         self._task: asyncio.Task[None] | None = None
         self.learned = 0
 
     async def start(self) -> None:
         """Connect, go to the end and begin to follow.
+
+        Where the end cannot be had now, it is looked for again while decisions are made.
 
         Raises:
             StreamError: the cluster cannot be reached.
@@ -49,14 +52,23 @@ class ResponseTail:
         self._consumer = consumer
         partitions = [TopicPartition(self._topic, number) for number in range(self._partitions)]
         consumer.assign(partitions)
-        async with asyncio.timeout(self._config.kafka.request_timeout):
-            await consumer.seek_to_end(*partitions)
+        try:
+            await self._go_to_end(consumer)
+        except (KafkaError, TimeoutError) as error:
+            _complain(error)
         self._task = asyncio.create_task(self._follow(consumer), name="routec-responses")
+
+    async def _go_to_end(self, consumer: AIOKafkaConsumer) -> None:
+        async with asyncio.timeout(self._config.kafka.request_timeout):
+            await consumer.seek_to_end()
+        self._at_end = True
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         backoff = self._config.kafka.retry_backoff
         while True:
             try:
+                if not self._at_end:
+                    await self._go_to_end(consumer)
                 taken = await consumer.getmany(
                     timeout_ms=int(_POLL * 1000), max_records=self._config.runtime.batch_size
                 )
@@ -66,8 +78,8 @@ class ResponseTail:
                     # Learning holds the loop; let decisions go first.
                     await asyncio.sleep(0)
                 backoff = self._config.kafka.retry_backoff
-            except (KafkaError, UnicodeDecodeError) as error:
-                log.warning("responses cannot be read", extra={"error": repr(error)})
+            except (KafkaError, TimeoutError, UnicodeDecodeError) as error:
+                _complain(error)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
             except Exception:
@@ -81,3 +93,7 @@ class ResponseTail:
             await asyncio.wait([self._task], timeout=seconds)
         if self._consumer is not None:
             await close(self._consumer, seconds)
+
+
+def _complain(error: Exception) -> None:
+    log.warning("responses cannot be read", extra={"error": type(error).__name__})

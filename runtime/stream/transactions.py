@@ -179,7 +179,9 @@ class TransactionalWriter:
             self._observer.rebuilt(reason)
             offset = await self.open()
             if offset == unit.end:
-                return  # the broker had committed it, its answer was lost
+                # The broker had committed it, its answer was lost.
+                self._fences = self._unexplained = 0
+                return
             if offset != unit.start:
                 raise Displaced(offset)
 

@@ -403,6 +403,29 @@ def test_prompts_and_secrets_are_withheld_at_any_depth(logged: io.StringIO) -> N
     assert first["key"] == "12 bytes"
 
 
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_failure_is_told_without_its_words_which_may_quote_an_event(
+    logged: io.StringIO, format: str
+) -> None:
+    def read(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError as error:
+            raise RuntimeError(f"no number: {text}") from error
+
+    configure_logs("info", format, logged)
+    said = "my diagnosis"
+    for log in (logging.getLogger("routec.x"), structlog.get_logger("routec.y")):
+        try:
+            read(said)
+        except RuntimeError:
+            log.exception("reading failed")
+    written = logged.getvalue()
+    assert written.count("after ValueError") == 2
+    assert written.count("in read") == 2
+    assert said not in written
+
+
 def test_lines_below_the_level_are_not_written(logged: io.StringIO) -> None:
     structlog.get_logger("routec.x").debug("detail")
     logging.getLogger("aiokafka.cluster").info("chatter")

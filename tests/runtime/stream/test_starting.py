@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from routec.runtime.config import Config, Kafka, Topics
 from routec.runtime.stream import StreamError, Worker
+from routec.runtime.stream.responses import ResponseTail
 from routec.runtime.stream.topics import Partitions, count_partitions
 
 
@@ -85,3 +86,65 @@ async def test_a_broker_that_stays_away_is_named() -> None:
     with pytest.raises(StreamError) as lost:
         await count_partitions(leaving, config(connect_timeout=0.05))
     assert lost.value.code == "kafka-unreachable"
+
+
+class Restless:
+    """A consumer that does not find the end of its partitions at first."""
+
+    def __init__(self, tries: int) -> None:
+        self.left, self.sought = tries, 0
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    def assign(self, partitions: Any) -> None:
+        assert len(partitions) == 3
+
+    async def seek_to_end(self) -> None:
+        self.sought += 1
+        if self.sought <= self.left:
+            raise [KafkaConnectionError("gone"), TimeoutError()][self.sought % 2]
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> Any:
+        assert self.sought == self.left + 1, "reads from its end only"
+        await asyncio.sleep(0.01)
+        if self.sought < 100:
+            self.sought = self.left = 100
+            self.left -= 1
+            return {"partition": [Said()]}
+        return {}
+
+
+class Said:
+    """A response record."""
+
+    topic, partition, offset, timestamp, key, value, headers = "r", 0, 7, 0, None, b"{}", ()
+
+
+class Learning(Undecided):
+    """Notes what it learns."""
+
+    def __init__(self) -> None:
+        self.learnt = asyncio.Event()
+
+    def learn(self, responses: Any) -> None:
+        assert [record.offset for record in responses] == [7]
+        self.learnt.set()
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+async def test_a_broker_that_does_not_tell_where_responses_end_is_asked_again(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer, learning = Restless(failures), Learning()
+    monkeypatch.setattr(
+        "routec.runtime.stream.responses.make_consumer", lambda config, group: consumer
+    )
+    tail = ResponseTail(Config(kafka=Kafka(retry_backoff=0.01)), learning, 3)
+    await tail.start()
+    async with asyncio.timeout(10):
+        await learning.learnt.wait()
+    await tail.stop(1.0)
