@@ -1,7 +1,8 @@
 """Memory of a worker under load that goes on: at half of its own maximum, exactly once.
 
 The maximum is measured first, on the same broker. Then requests come at half that rate for ten
-minutes, and the resident memory of the worker's process is read at the end of each minute.
+minutes, and the resident memory of the worker's process is read at the end of each minute. Last,
+another worker's decider stands still for half a minute while requests go on coming.
 
     python benchmarks/soak.py
     python benchmarks/soak.py --minutes 2 --policy none
@@ -29,6 +30,8 @@ from streaming.throughput import POLICY, Who
 
 TARGET = 1.05
 """Most memory at the end, as a ratio to that after a minute."""
+SETTLING, STALL = 20.0, 30.0
+"""Seconds of load before a stall, and of the stall."""
 KEPT = 64 * 2**20
 """Bytes that each partition keeps; Kafka looks every five minutes."""
 
@@ -53,6 +56,7 @@ async def soak(arguments: argparse.Namespace, bootstrap: str) -> dict[str, Any]:
         await process.report()
     await drop_topics(config)
     ratio = series[-1] / series[0]
+    before, filled, most = await _stalled(bootstrap, arguments.batch, policy, rate)
     return {
         "name": "soak/rss-growth",
         "value": round(ratio, 4),
@@ -62,9 +66,45 @@ async def soak(arguments: argparse.Namespace, bootstrap: str) -> dict[str, Any]:
         "rate": round(rate),
         "events": len(latencies.seconds),
         "rss_mib": [round(one / 2**20, 1) for one in series],
+        "stall": {
+            "seconds": STALL,
+            "before_mib": round(before / 2**20, 1),
+            "filled_mib": round(filled / 2**20, 1),
+            "most_mib": round(most / 2**20, 1),
+            "ratio": round(most / filled, 4),
+            "met": most / filled <= TARGET,
+        },
         "p50_ms": round(latencies.percentile(50), 1),
         "p99_ms": round(latencies.percentile(99), 1),
     }
+
+
+async def _stalled(
+    bootstrap: str, batch: int, policy: str | None, rate: float
+) -> tuple[int, int, int]:
+    """Memory before a stall, the most while its budget fills, and the most after that, in bytes."""
+    config = fresh(new_config(bootstrap, batch), "exactly_once")
+    await make_small_topics(config, 4 * KEPT)
+    given = spec(config, "worker", traffic.PARTITIONS, policy=policy, stall=(SETTLING, STALL))
+    async with candidate(given) as process, Pace(config, rate) as pace:
+        await pace.wait_for_candidate(process)
+        begin = time.monotonic()
+        running = asyncio.create_task(pace.run(process, SETTLING + STALL + 10))
+        series: dict[float, int] = {}
+        while (now := time.monotonic() - begin) < SETTLING + STALL - 1:
+            series[now] = process.rss()
+            await asyncio.sleep(0.5)
+        await running
+        process.end()
+        await process.report()
+    await drop_topics(config)
+    before = [rss for at, rss in series.items() if at < SETTLING - 1][-1]
+    filled = SETTLING + STALL / 3
+    return (
+        before,
+        max(rss for at, rss in series.items() if SETTLING < at <= filled),
+        max(rss for at, rss in series.items() if at > filled),
+    )
 
 
 async def _watch(process: Process, minutes: int) -> list[int]:
@@ -104,7 +144,18 @@ def main() -> int:
     print(f" (target {TARGET}, {'met' if found['met'] else 'missed'})")
     print(f"  at {found['rate']:,} events/s: {found['rss_mib']} MiB")
     print(f"  p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+    print(f"  {_stall(found)}")
     return 0
+
+
+def _stall(found: dict[str, Any]) -> str:
+    stall = found["stall"]
+    return (
+        f"a decider that stands still for {stall['seconds']:g} s at that rate: "
+        f"{stall['before_mib']} MiB before, {stall['filled_mib']} MiB in the first third, when "
+        f"what may be in flight fills up, {stall['most_mib']} MiB at most in the rest "
+        f"({stall['ratio']:.3f}; target ≤ {TARGET}: {'met' if stall['met'] else '**missed**'})"
+    )
 
 
 def _part(found: dict[str, Any], policy: str) -> str:
@@ -118,6 +169,7 @@ def _part(found: dict[str, Any], policy: str) -> str:
             f"The last to the first: {found['value']:.3f} (target ≤ {TARGET}: {verdict}), with "
             f"{'no policy' if policy == 'none' else '`' + Path(policy).name + '`'} at "
             f"{found['rate']:,} events/s, {found['events']:,} events; p99 {found['p99_ms']} ms.",
+            f"{_stall(found).capitalize()}.",
             page.circumstances(command),
         )
     )

@@ -18,7 +18,7 @@ from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.records import Decider
 from routec.runtime.stream import Worker
 from routec.runtime.stream.process import spare_the_stream
-from streaming.deciders import Gated, NullDecider, taught, taught_by_hand
+from streaming.deciders import Gated, NullDecider, Stalling, taught, taught_by_hand
 from streaming.passthrough import PassThrough
 from streaming.setting import Delivery
 from streaming.tally import Tally
@@ -40,6 +40,7 @@ class Spec(msgspec.Struct, frozen=True):
         partitions: of the requests.
         policy: a policy file; ``None`` decides with no policy.
         count: events to decide, at least; ``None`` goes on until SIGTERM.
+        stall: when the decider stands still and for how long, seconds; ``None`` for never.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Spec(msgspec.Struct, frozen=True):
     partitions: int
     policy: str | None = None
     count: int | None = None
+    stall: tuple[float, float] | None = None
 
 
 def spec(config: Config, kind: str, partitions: int, **others: object) -> dict[str, object]:
@@ -90,6 +92,8 @@ async def _make(given: Spec, tally: Tally) -> Worker | PassThrough:
         decider = taught_by_hand()
     elif given.policy is not None:
         decider = await taught(given.policy)
+    if given.stall is not None:
+        decider = Stalling(decider, *given.stall)
     return Worker(config, Gated(decider, tally), tally)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 import orjson
@@ -56,6 +58,40 @@ class Gated:
         """As the decider decides."""
         if not self._tally.opened.is_set():
             await self._tally.opened.wait()
+        return await self._decider.decide(records)
+
+    def learn(self, responses: Sequence[Record]) -> None:
+        """As the decider learns."""
+        self._decider.learn(responses)
+
+
+class Stalling:
+    """A decider that stands still once, for a while, as behind a classifier that does not answer.
+
+    Args:
+        decider: decides.
+        after: seconds from the first batch to the stall.
+        lasts: seconds of it.
+    """
+
+    def __init__(self, decider: Decider, after: float, lasts: float) -> None:
+        self._decider = decider
+        self._after, self._lasts = after, lasts
+        self._first: float | None = None
+
+    @property
+    def policy_hash(self) -> str:
+        """That of the decider."""
+        return self._decider.policy_hash
+
+    async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+        """As the decider decides, after the stall."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        begin = self._first + self._after
+        if begin <= now < begin + self._lasts:
+            await asyncio.sleep(begin + self._lasts - now)
         return await self._decider.decide(records)
 
     def learn(self, responses: Sequence[Record]) -> None:
