@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.2
 _MOST_ERRORS = 5
+_MOST_STRAYS = 3
+"""Times in a row that the broker gives a lane records before those it asked for."""
 _FORBIDDEN = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -36,6 +38,8 @@ _FORBIDDEN = (
 )
 
 _Taken = dict[TopicPartition, list[Any]]
+_Asked = dict[TopicPartition, tuple[Lane, int]]
+"""Lanes that may take more, and their generation when they were asked for it."""
 
 
 class Intake:
@@ -71,8 +75,9 @@ class Intake:
         self._news = asyncio.Event()
         self._errors_in_a_row = 0
         self._paused: set[TopicPartition] = set()
-        # Positions may be ahead of what was handed on.
-        self._astray = False
+        # Partitions whose position in the client may not be that of their lane.
+        self._astray: set[TopicPartition] = set()
+        self._strays: dict[TopicPartition, int] = {}
         # The next records cannot be read in the usual way.
         self._odd = False
 
@@ -98,7 +103,7 @@ class Intake:
             else:
                 await self._poll(lanes)
 
-    def _admitted(self) -> dict[TopicPartition, Lane]:
+    def _admitted(self) -> _Asked:
         """The lanes that may take more; the others are paused."""
         running = {at: one for at, one in self._membership.lanes.items() if one.state == "running"}
         admitted = {at: one for at, one in running.items() if self._budget.allows(at)}
@@ -113,7 +118,7 @@ class Intake:
         if paused != self._paused:
             self._paused = paused
             self._observer.paused(len(paused))
-        return admitted
+        return {at: (one, one.generation) for at, one in admitted.items()}
 
     async def _news_within(self, seconds: float) -> bool:
         try:
@@ -123,7 +128,7 @@ class Intake:
             return False
         return True
 
-    async def _poll(self, lanes: dict[TopicPartition, Lane]) -> None:
+    async def _poll(self, lanes: _Asked) -> None:
         try:
             if self._astray:
                 self._rewind()
@@ -141,7 +146,8 @@ class Intake:
             log.warning(
                 "records cannot be read in the usual way", extra={"error": type(error).__name__}
             )
-            self._astray = self._odd = True
+            self._all_astray()
+            self._odd = True
             return
         except KafkaError as error:
             await self._failed(error)
@@ -163,10 +169,10 @@ class Intake:
                 "check `kafka.group`, `kafka.instance_id` and `kafka.session_timeout`",
             ) from error
         log.warning("kafka gives no records; trying again", extra={"error": repr(error)})
-        self._astray = True
+        self._all_astray()
         await asyncio.sleep(kafka.retry_backoff)
 
-    async def _get(self, lanes: dict[TopicPartition, Lane]) -> _Taken | None:
+    async def _get(self, lanes: _Asked) -> _Taken | None:
         """What the client has for the lanes; ``None`` if something else came up first.
 
         The wait ends early when a lane is admitted that is not waited for yet. It can be broken
@@ -176,12 +182,12 @@ class Intake:
         getting: asyncio.Future[_Taken] = asyncio.ensure_future(
             self._consumer.getmany(*lanes, timeout_ms=int(_POLL * 1000), max_records=limit)
         )
-        # What is there already is there after a turn of the loop.
-        await asyncio.sleep(0)
-        if getting.done():
-            return getting.result()
         waking = asyncio.ensure_future(self._news.wait())
         try:
+            # What is there already is there after a turn of the loop.
+            await asyncio.sleep(0)
+            if getting.done():
+                return getting.result()
             # While the group is forming, the client waits without looking at its timeout.
             await asyncio.wait(
                 (getting, waking), timeout=_POLL + 1.0, return_when=asyncio.FIRST_COMPLETED
@@ -193,15 +199,17 @@ class Intake:
                 await asyncio.wait((getting,))
         return None if getting.cancelled() else getting.result()
 
-    def _hand_on(self, lanes: dict[TopicPartition, Lane], taken: _Taken) -> None:
+    def _hand_on(self, lanes: _Asked, taken: _Taken) -> None:
         for partition, records in taken.items():
-            lane = lanes.get(partition)
-            if lane is None or lane.state != "running":
-                continue  # given up meanwhile: whoever has it takes them again
-            if lane.position is not None and records[0].offset < lane.position:
-                # Fetched before the lane went elsewhere.
-                self._astray = True
+            lane, generation = lanes.get(partition, (None, 0))
+            if lane is None or lane.state != "running" or lane.generation != generation:
+                # Given up, and whoever has it takes them again; or it went elsewhere meanwhile.
+                self._astray.add(partition)
                 continue
+            if lane.position is not None and records[0].offset < lane.position:
+                self._stray(partition, lane.position, records[0].offset)
+                continue
+            self._strays.pop(partition, None)
             lane.offer(records, records[-1].offset + 1, {})
             if (events := self.lag(lane)) is not None:
                 self._observer.lag(partition.topic, partition.partition, events)
@@ -209,29 +217,55 @@ class Intake:
             self._observer.in_flight(self._budget.events, self._budget.bytes)
             self._taken.set()
 
-    def _rewind(self) -> None:
-        """Go back to what was really handed on.
+    def _stray(self, partition: TopicPartition, position: int, offset: int) -> None:
+        """Records came from before a lane's position: the client is sent back to that.
 
-        The client drops the records of every partition that it had unpacked
-        in a call that ends with an error, but remembers them as read.
+        Raises:
+            StreamError: time and again, because there is nothing at that position.
         """
-        for lane in self._membership.lanes.values():
-            if lane.state == "running" and lane.position is not None:
-                self._consumer.seek(lane.partition, lane.position)
-        self._astray = False
+        self._astray.add(partition)
+        times = self._strays[partition] = self._strays.get(partition, 0) + 1
+        if times < _MOST_STRAYS:
+            return
+        number, topic = partition.partition, partition.topic
+        raise StreamError(
+            "offset-out-of-range",
+            f"partition {number} of `{topic}` ends before offset {position}, where the group "
+            f"`{self._config.kafka.group}` is to go on; the broker begins again at {offset}",
+            "records of the topic were lost or it was made anew: set the group's offset with "
+            "`kafka-consumer-groups --reset-offsets`, or use another `kafka.group`",
+        )
 
-    async def _salvage(self, lanes: dict[TopicPartition, Lane]) -> None:
+    def _all_astray(self) -> None:
+        # The client drops the records of every partition that it had unpacked in a call that ends
+        # with an error, but remembers them as read.
+        self._astray.update(self._membership.lanes)
+
+    def _rewind(self) -> None:
+        """Send the client back to what was really handed on."""
+        lanes = self._membership.lanes
+        for partition in list(self._astray):
+            lane = lanes.get(partition)
+            if lane is not None and lane.state == "opening":
+                continue  # once it knows where it begins
+            self._astray.discard(partition)
+            if lane is not None and lane.state == "running" and lane.position is not None:
+                self._consumer.seek(partition, lane.position)
+
+    async def _salvage(self, lanes: _Asked) -> None:
         """Read the partitions' next records leniently."""
         try:
             if self._astray:
                 self._rewind()
             found = 0
-            for partition, lane in lanes.items():
+            for partition, (lane, generation) in lanes.items():
                 offset = lane.position
                 if offset is None or self.lag(lane) == 0:
                     continue
                 salvaged = await salvage(self._consumer, self._config, partition, offset)
-                if salvaged is None or lane.state != "running" or lane.position != offset:
+                if salvaged is None or lane.state != "running" or lane.generation != generation:
+                    continue
+                if lane.position != offset:
                     continue
                 # From here on nothing waits: what is taken is also handed on.
                 self._consumer.seek(partition, salvaged.end)

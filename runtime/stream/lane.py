@@ -74,6 +74,7 @@ class Lane:
         partition: as given.
         state: see `State`.
         position: the offset after the last record taken in; ``None`` until it runs.
+        generation: counts how often it had to go elsewhere; what was taken before is void.
         error: why it cannot go on.
     """
 
@@ -101,7 +102,7 @@ class Lane:
         self._observer = observer
         self._changed = changed
         self._limits = limits
-        self._generation = 0
+        self.generation = 0
         self._queue: deque[Slice] = deque()
         self._offset: int | None = None
         self._unit: Unit | None = None
@@ -136,7 +137,7 @@ class Lane:
         """
         size = measure(records)
         self._budget.take(self.partition, len(records), size)
-        self._queue.append(Slice(self._generation, records, unreadable, size, end))
+        self._queue.append(Slice(self.generation, records, unreadable, size, end))
         self.position = end
 
     def take(self, most: int) -> Slice:
@@ -155,7 +156,7 @@ class Lane:
             outcomes: one a record, in order.
             policy_hash: hash of the policy that decided.
         """
-        if self.state == "closed" or taken.generation != self._generation:
+        if self.state == "closed" or taken.generation != self.generation:
             self._counts.stale += len(taken.records)
             self.give_back(taken)
             return
@@ -226,8 +227,11 @@ class Lane:
         await self._go_to(await self._writer.open())
         if self._offset is None and self.position is not None:
             # From now on every start of this lane begins here, whatever is written meanwhile.
-            await self._writer.write(Unit(None, self.position))
-            self._offset = self.position
+            try:
+                await self._writer.write(Unit(None, self.position))
+                self._offset = self.position
+            except Displaced as moved:
+                await self._go_to(moved.offset)
         if self.state == "opening":
             self.state = "running"
         self._changed()
@@ -235,6 +239,24 @@ class Lane:
     async def _go_to(self, offset: int | None) -> None:
         self._offset = offset
         self.position = await self._seek(self.partition, offset)
+
+    async def _move_to(self, offset: int | None) -> None:
+        """Go on from an offset that somebody else has committed."""
+        if self.state == "running":
+            # It takes nothing in until it is there.
+            self.state = "opening"
+        self._start_over()
+        await self._go_to(offset)
+        # What was being fetched or decided meanwhile belongs to the old place.
+        self._start_over()
+        if self.state == "opening":
+            self.state = "running"
+        self._changed()
+
+    def _start_over(self) -> None:
+        self.generation += 1
+        self._forget()
+        self._drop_unit()
 
     async def _write_next(self) -> None:
         whole, self._unit = self._unit, None
@@ -252,10 +274,7 @@ class Lane:
                 extra={"partition": self.partition.partition, "offset": moved.offset},
             )
             self._counts.stale += whole.events
-            self._generation += 1
-            self._forget()
-            self._drop_unit()
-            await self._go_to(moved.offset)
+            await self._move_to(moved.offset)
             return
         except BaseException:
             self._counts.stale += whole.events

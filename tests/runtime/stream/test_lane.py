@@ -216,6 +216,47 @@ async def test_a_lane_whose_offset_was_moved_goes_there_and_forgets_what_it_had(
         assert one.counts.stale == 3
 
 
+@pytest.mark.parametrize("to", [40, 2])
+async def test_a_lane_takes_nothing_in_while_it_goes_to_a_moved_offset(to: int) -> None:
+    async with a_lane() as one:
+        asked, found = asyncio.Event(), asyncio.Event()
+
+        async def seek(partition: TopicPartition, offset: int | None) -> int:
+            asked.set()
+            await found.wait()
+            assert offset == to
+            return to
+
+        one.lane._seek = seek
+        one.writer.fails.append(Displaced(to))
+        one.offer(0, 1, 2)
+        one.decide()
+        await asked.wait()
+        assert one.lane.state == "opening"
+        # Even what is handed in all the same is of the old place.
+        one.offer(3, 4)
+        one.decide()
+        one.offer(5)
+        found.set()
+        await turns()
+        assert (one.lane.state, one.lane.position, one.lane.waiting) == ("running", to, False)
+        one.offer(to)
+        one.decide()
+        await one.lane.settled()
+        assert [(unit.start, unit.end) for unit in one.writer.units] == [(to, to + 1)]
+
+
+async def test_a_lane_whose_first_offset_was_moved_goes_there() -> None:
+    writer = Paper(offset=None)
+    writer.fails.append(Displaced(40))
+    async with a_lane(writer) as one:
+        assert (one.sought, one.lane.position, one.lane.state) == ([None, 40], 40, "running")
+        one.offer(40)
+        one.decide()
+        await one.lane.settled()
+        assert [(unit.start, unit.end) for unit in writer.units] == [(40, 41)]
+
+
 async def test_a_partition_that_moved_closes_its_lane_without_an_error() -> None:
     async with a_lane() as one:
         one.writer.fails.append(Lost())
