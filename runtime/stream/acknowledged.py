@@ -136,6 +136,9 @@ class AcknowledgedWriter:
         while True:
             await self._faults.reach("opening", self._partition)
             try:
+                await self._outbox.require_partition(
+                    self._config.topics.decisions, self._partition.partition
+                )
                 offset = await self._offsets.committed(self._partition)
             except GroupAuthorizationFailedError as error:
                 raise StreamError(

@@ -18,7 +18,6 @@ from aiokafka.errors import KafkaError
 
 from routec.runtime.config import Config
 from routec.runtime.stream.deadline import Deadline
-from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.faults import Faults
 from routec.runtime.stream.lane import Lane
 from routec.runtime.stream.lease import Lease
@@ -47,7 +46,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         faults: is asked before they are.
 
     Attributes:
-        error: why partitions that were given cannot be worked on.
         lanes: the lanes of the partitions that are ours; empty while there are none.
         lease: the present assignment; ``None`` between two of them.
     """
@@ -80,7 +78,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._grace = config.kafka.rebalance_timeout / 2
         # Three steps may each need it beyond the deadline, and all must fit into what is left.
         self._floor = min(2.0, config.kafka.rebalance_timeout / 8)
-        self.error: StreamError | None = None
+        self._since_ms = int(time.time() * 1000)
         self.lease: Lease | None = None
         self.lanes: Mapping[TopicPartition, Lane] = {}
 
@@ -94,13 +92,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             return  # the client was about to join when the worker stopped
         self._number += 1
         lease = Lease(self._number, self._policy_hash)
-        try:
-            lanes = {one: self._make_lane(one, lease) for one in sorted(assigned)}
-        except StreamError as error:
-            # The client that calls would only log it.
-            self.error = error
-            self._changed()
-            return
+        lanes = {one: self._make_lane(one, lease) for one in sorted(assigned)}
         # Nothing is fetched before a lane has its position.
         self._consumer.pause(*lanes)
         self.lease, self.lanes = lease, lanes
@@ -134,9 +126,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Returns:
             Whether there was time for it; what is not committed is decided again elsewhere.
+
+        Raises:
+            BaseException: what a lane failed with; the others are finished all the same.
         """
         self._left = True
-        return await self._finish(deadline, self._floor)
+        lanes = list(self.lanes.values())
+        done = await self._finish(deadline, self._floor)
+        for lane in lanes:
+            if lane.error is not None:
+                raise lane.error
+        return done
 
     async def _finish(self, deadline: Deadline, floor: float) -> bool:
         # Partitions may be given up while the worker stops.
@@ -178,7 +178,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                     elif kafka.start == "earliest":
                         await self._consumer.seek_to_beginning(partition)
                     else:
-                        await self._consumer.seek_to_end(partition)
+                        await self._seek_to_now(partition)
                     return int(await self._consumer.position(partition))
             except (KafkaError, TimeoutError) as error:
                 log.warning(
@@ -186,6 +186,18 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                     extra={"partition": partition.partition, "error": repr(error)},
                 )
                 await asyncio.sleep(kafka.retry_backoff)
+
+    async def _seek_to_now(self, partition: TopicPartition) -> None:
+        """Go to what was written since this worker began.
+
+        A partition that is new holds nothing else, however long it took until it was ours.
+        """
+        places = await self._consumer.offsets_for_times({partition: self._since_ms})
+        place = places[partition]
+        if place is None:
+            await self._consumer.seek_to_end(partition)
+        else:
+            self._consumer.seek(partition, place.offset)
 
 
 async def _all_settled(lanes: list[Lane], seconds: float) -> bool:

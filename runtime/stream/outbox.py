@@ -14,6 +14,7 @@ from routec.runtime.config import Config
 from routec.runtime.records import Dead
 from routec.runtime.stream.batches import FORBIDDEN, REFUSED, fill, refusal, write_forbidden
 from routec.runtime.stream.clients import close, connect, discard, make_producer
+from routec.runtime.stream.topics import require_partition
 from routec.runtime.stream.unit import Entry
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,14 @@ class Outbox:
         self._producer = producer
         self._repair = asyncio.Lock()
         self._patience = config.kafka.request_timeout * 2
+
+    async def require_partition(self, topic: str, partition: int) -> None:
+        """Make sure that a topic has a partition.
+
+        Raises:
+            KafkaError: it has not, which may change, or that cannot be told now.
+        """
+        await require_partition(self._producer, topic, partition)
 
     async def write(
         self, topic: str, partition: int, entries: Sequence[Entry]

@@ -10,7 +10,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from routec.runtime.config import Config, Kafka, Topics
 from routec.runtime.stream.clients import close, common_options, connect
@@ -105,18 +110,23 @@ def check_partitions(partitions: Partitions, topics: Topics) -> None:
         )
 
 
-def check_partition(partition: int, partitions: Partitions, topics: Topics) -> None:
-    """Refuse a partition that the requests topic got after the worker had started.
+async def require_partition(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Make sure that a topic has a partition, which may have been added just now.
+
+    Args:
+        producer: a started producer.
+        topic: the topic.
+        partition: the partition.
 
     Raises:
-        StreamError: the decisions topic has no such partition.
+        KafkaError: it has not, which may change, or that cannot be told now.
     """
-    if partition >= partitions.decisions:
-        raise StreamError(
-            "too-few-partitions",
-            f"`{topics.requests}` has grown a partition {partition} that "
-            f"`{topics.decisions}` does not have",
-            f"give `{topics.decisions}` as many partitions, then start again",
+    if partition in (await producer.partitions_for(topic) or ()):
+        return
+    await producer.client.force_metadata_update()
+    if partition not in (await producer.partitions_for(topic) or ()):
+        raise UnknownTopicOrPartitionError(
+            f"`{topic}` has no partition {partition}: give it as many as the requests have"
         )
 
 

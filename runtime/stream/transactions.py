@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    IllegalOperation,
     KafkaError,
     ProducerFenced,
     TopicAuthorizationFailedError,
@@ -51,6 +53,7 @@ from routec.runtime.stream.lease import Lease
 from routec.runtime.stream.letters import dead_letter_headers
 from routec.runtime.stream.observer import Observer
 from routec.runtime.stream.offsets import stable_offset
+from routec.runtime.stream.topics import require_partition
 from routec.runtime.stream.unit import Displaced, Entry, Lost, Unit
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,11 @@ _MOST_FENCES = 5
 """Times in a row that another producer of the same name shuts us out before the worker stops."""
 _UNEXPLAINED_TRIES = 3
 """Refusals under a code the client has no name for that are taken for trouble of the broker."""
+
+
+class _NotNow(Exception):
+    """A lane cannot be opened yet."""
+
 
 _Batch = tuple[str, int, Sequence[Entry], int, int]
 """Topic, partition, entries, and the first and the end of those in the batch."""
@@ -120,7 +128,7 @@ class TransactionalWriter:
                         self._offset = await self._prepare(self._producer)
             except _REFUSES_US as error:
                 raise _forbidden(self._config, error) from error
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, _NotNow) as error:
                 self._working(False)
                 log.warning("a lane cannot be opened; trying again", extra=self._about(error))
                 await self._throw_away()
@@ -135,15 +143,21 @@ class TransactionalWriter:
     async def _build(self) -> AIOKafkaProducer:
         config = self._config
         name = transactional_id(config, self._partition)
-        # Trying ends with the lease, which cancels this.
-        return await connect(
-            lambda: make_producer(config, transactional=name), config, deadline=float("inf")
-        )
+        # One that has to wait for its coordinator must not keep all others from opening.
+        deadline = time.monotonic() + config.kafka.request_timeout
+        try:
+            return await connect(
+                lambda: make_producer(config, transactional=name), config, deadline
+            )
+        except StreamError as error:
+            if error.code != "kafka-unreachable":
+                raise
+            raise _NotNow(error.message) from error
 
     async def _prepare(self, producer: AIOKafkaProducer) -> int | None:
         config = self._config
         # What a producer learns of its topics at its first batch would hold a transaction open.
-        await producer.partitions_for(config.topics.decisions)
+        await require_partition(producer, config.topics.decisions, self._partition.partition)
         await producer.partitions_for(config.topics.dlq)
         kafka = config.kafka
         return await stable_offset(
@@ -152,12 +166,14 @@ class TransactionalWriter:
 
     async def write(self, unit: Unit) -> None:
         """Commit a unit in one transaction, with as many tries as it takes."""
+        assert unit.start == self._offset, "units follow each other"
         backoff = self._config.kafka.retry_backoff
         while True:
             try:
                 if await self._attempt(unit):
                     self._offset = unit.end
                     self._fences = self._unexplained = 0
+                    self._most = self._config.runtime.max_in_flight_events
                     return
                 reason = "refused"
             except _REFUSES_US as error:
@@ -166,7 +182,7 @@ class TransactionalWriter:
                 reason = "fenced"
                 await self._fenced(error)
             # The client asserts where it is in a state that it cannot leave.
-            except (KafkaError, OSError, TimeoutError, AssertionError) as error:
+            except (KafkaError, IllegalOperation, OSError, TimeoutError, AssertionError) as error:
                 reason = "error"
                 self._working(False)
                 log.warning("a transaction failed", extra=self._about(error))
@@ -175,6 +191,11 @@ class TransactionalWriter:
                 backoff = min(backoff * 2, _MAX_BACKOFF)
             if not self._lease.active:
                 raise Lost
+            if reason == "refused" and self._unexplained:
+                # It may be trouble of the broker after all.
+                if await self._lease.ends_within(backoff):
+                    raise Lost
+                backoff = min(backoff * 2, _MAX_BACKOFF)
             await self._throw_away()
             self._observer.rebuilt(reason)
             offset = await self.open()
@@ -253,10 +274,11 @@ class TransactionalWriter:
             for batch, result in zip(batches, done, strict=True)
             if isinstance(result, BaseException)
         ]
+        self._unexplained += any(isinstance(result, UnknownError) for _, result in failed)
         blamed = [(batch, result) for batch, result in failed if self._blames(result)]
         if failed and not blamed:
             # Where one is to blame the others only failed because of it.
-            raise failed[0][1]
+            raise next((one for _, one in failed if isinstance(one, _REFUSES_US)), failed[0][1])
         refused: list[tuple[Any, Dead]] = []
         largest = 0
         for (topic, _, entries, start, end), result in blamed:
@@ -277,7 +299,6 @@ class TransactionalWriter:
     def _blames(self, error: BaseException) -> bool:
         """Whether a failure is due to what a batch holds."""
         if isinstance(error, UnknownError):
-            self._unexplained += 1
             return self._unexplained >= _UNEXPLAINED_TRIES
         return isinstance(error, REFUSED)
 

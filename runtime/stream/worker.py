@@ -33,7 +33,7 @@ from routec.runtime.stream.limits import Limits, TooManyDeadLetters
 from routec.runtime.stream.observer import Observer, Silent
 from routec.runtime.stream.outbox import Outbox
 from routec.runtime.stream.responses import ResponseTail
-from routec.runtime.stream.topics import Partitions, check_partition, count_partitions
+from routec.runtime.stream.topics import Partitions, count_partitions
 from routec.runtime.stream.transactions import TransactionalWriter
 from routec.runtime.stream.turns import Turns
 from routec.runtime.stream.unit import Writer
@@ -280,14 +280,11 @@ class Worker:
 
     def _look_after_lanes(self) -> None:
         if self._membership is not None:
-            if self._membership.error is not None:
-                raise self._membership.error
             for lane in self._membership.lanes.values():
                 if lane.error is not None:
                     raise lane.error
 
     def _make_lane(self, partition: TopicPartition, lease: Lease) -> Lane:
-        check_partition(partition.partition, self._partitions, self._config.topics)
         letters = partition.partition % self._partitions.dlq
         writer: Writer
         if self._outbox is not None and self._offsets is not None:
@@ -400,20 +397,21 @@ class Worker:
             self._intake.wake()
 
     def _set_working(self, partition: TopicPartition | None, holds: bool) -> None:
-        before = bool(self._troubled)
         if holds:
             self._troubled.discard(partition)
         else:
             self._troubled.add(partition)
-        if bool(self._troubled) is not before:
-            self._tell_ready()
+        self._tell_ready()
 
     def _tell_ready(self) -> None:
         member = self._membership
+        lanes = {} if member is None else member.lanes
+        # What moved to another worker in the middle of trouble is no trouble of ours any more.
+        self._troubled &= {*lanes, None} if lanes else set()
         ready = (
             member is not None
             and member.lease is not None
-            and all(lane.state == "running" for lane in member.lanes.values())
+            and all(lane.state == "running" for lane in lanes.values())
             and not self._troubled
             and not self._stop.is_set()
         )

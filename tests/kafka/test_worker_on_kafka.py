@@ -6,7 +6,9 @@ import asyncio
 import json
 import random
 import signal
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -46,27 +48,62 @@ async def test_each_event_gets_one_decision_in_the_order_of_its_partition(ready:
     assert {p: offsets[-1] + 1 for p, offsets in expected.items()} == await committed(ready)
 
 
-async def test_a_partition_that_the_requests_gain_is_worked_on(ready: Config) -> None:
-    more = NewPartitions(total_count=PARTITIONS + 1)
-    admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
+@asynccontextmanager
+async def administrator(config: Config) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+    """Gives a topic one partition more, and waits until the broker tells of it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka.bootstrap)
+
+    async def extend(topic: str) -> None:
+        await admin.create_partitions({topic: NewPartitions(total_count=PARTITIONS + 1)})
+        async with asyncio.timeout(10):
+            while len((await admin.describe_topics([topic]))[0]["partitions"]) == PARTITIONS:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     await admin.start()
     try:
-        await admin.create_partitions({ready.topics.decisions: more})
-        for _ in range(200):
-            [decisions] = await admin.describe_topics([ready.topics.decisions])
-            if len(decisions["partitions"]) > PARTITIONS:
-                break
-            await asyncio.sleep(0.05)
-        worker = Worker(ready, EchoDecider())
-        async with running(worker):
-            await send(ready, numbered(8))
-            await until(lambda: worker.counts.decided == 8)
-            await admin.create_partitions({ready.topics.requests: more})
-            await send(ready, [(PARTITIONS, b'{"n": 9}')])
-            # Long before the five minutes after which clients ask by themselves.
-            await until(lambda: worker.counts.decided == 9)
+        yield extend
     finally:
         await admin.close()
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+async def test_a_partition_that_the_requests_gain_is_worked_on(
+    ready: Config, delivery: Literal["exactly_once", "at_least_once"]
+) -> None:
+    config = msgspec.structs.replace(
+        ready, runtime=msgspec.structs.replace(ready.runtime, delivery=delivery)
+    )
+    worker = Worker(config, EchoDecider())
+    async with administrator(ready) as extend, running(worker):
+        await send(ready, numbered(8))
+        await until(lambda: worker.counts.decided == 8)
+        await extend(ready.topics.decisions)
+        await extend(ready.topics.requests)
+        await send(ready, [(PARTITIONS, b'{"n": 9}')])
+        # Long before the five minutes after which clients ask by themselves.
+        await until(lambda: worker.counts.decided == 9)
+    assert PARTITIONS in sources(await read_all(ready, ready.topics.decisions, PARTITIONS + 1))
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+async def test_a_partition_that_the_decisions_lack_waits_for_theirs(
+    ready: Config, delivery: Literal["exactly_once", "at_least_once"]
+) -> None:
+    config = msgspec.structs.replace(
+        ready, runtime=msgspec.structs.replace(ready.runtime, delivery=delivery)
+    )
+    worker = Worker(config, EchoDecider())
+    async with administrator(ready) as extend, running(worker):
+        await until(lambda: worker.ready)
+        await extend(ready.topics.requests)
+        await until(lambda: not worker.ready)
+        await send(ready, [(PARTITIONS, b'{"n": 9}'), *numbered(8)])
+        # The others go on.
+        await until(lambda: worker.counts.decided == 8)
+        assert not worker.ready
+        await extend(ready.topics.decisions)
+        await until(lambda: worker.counts.decided == 9)
+        await until(lambda: worker.ready)
     assert PARTITIONS in sources(await read_all(ready, ready.topics.decisions, PARTITIONS + 1))
 
 
