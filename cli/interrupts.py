@@ -16,8 +16,12 @@ from routec.cli.errors import CommandError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_client(work: Coroutine[Any, Any, int]) -> int:
+def run_client(work: Coroutine[Any, Any, int], *, quiet: bool = False) -> int:
     """Run a command's work; the status it ends with.
+
+    Args:
+        work: the work.
+        quiet: whether a terminal is told nothing while brokers do not answer.
 
     Raises:
         CommandError: the stream failed.
@@ -26,13 +30,31 @@ def run_client(work: Coroutine[Any, Any, int]) -> int:
 
     silence_clients()
     try:
-        return asyncio.run(work)
+        with patient(quiet=quiet):
+            return asyncio.run(work)
     except StreamError as error:
         raise CommandError(error.message, error.help) from error
     except asyncio.CancelledError:  # told to stop at once
         return exits.INTERRUPTED
     finally:
         work.close()  # interrupted before it began, it would be reported as never awaited
+
+
+@contextmanager
+def patient(*, quiet: bool) -> Iterator[None]:
+    """Have what is run meanwhile wait for brokers no longer than a person would.
+
+    Args:
+        quiet: whether a terminal is told nothing while it waits.
+    """
+    from routec.cli.waiting import LONGEST, Waiting
+    from routec.runtime.stream.patience import PATIENCE, Patience
+
+    token = PATIENCE.set(Patience(LONGEST, Waiting(quiet=quiet)))
+    try:
+        yield
+    finally:
+        PATIENCE.reset(token)
 
 
 def silence_clients() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from typing import Any
 
 from routec.cli import exits
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import until_signalled
-from routec.cli.progress import Progress
+from routec.cli.progress import passing
 from routec.cli.render.dlq import (
     Counted,
     letter_document,
@@ -53,7 +53,7 @@ async def listed(config: Config, selection: Selection, newest: int, format: str)
     counted = Counted(newest)
     async with opened(config) as consumer:
         register = await read_register(consumer, config)
-        with _progress(config.topics.dlq, "reading") as told:
+        with passing(config.topics.dlq, "reading") as told:
             async for letter in letters_of(consumer, config, told):
                 if letter is None:
                     counted.foreign += 1
@@ -115,7 +115,7 @@ async def replay(
         StreamError: it cannot be done; what was done so far is said.
     """
     stop = asyncio.Event()
-    with _progress(config.topics.dlq, "replaying") as told, until_signalled(stop):
+    with passing(config.topics.dlq, "replaying") as told, until_signalled(stop):
         async with (
             opened(config) as consumer,
             opened(config) as register,
@@ -157,14 +157,6 @@ async def _wanted(
     async for letter in letters:
         if letter is not None and selection.wants(letter):
             yield letter
-
-
-@contextmanager
-def _progress(topic: str, doing: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar, on a terminal, of the offsets that are passed."""
-    with Progress() as bar:
-        bar.file(topic)
-        yield lambda done, total: bar(doing, done, max(1, total))
 
 
 def _print(format: str, document: dict[str, Any], lines: list[Line]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,6 +17,27 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.5
 """Seconds before anything is shown."""
+
+
+@contextmanager
+def passing(topic: str, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar, on a terminal, of the offsets of a topic that are passed, from the first on.
+
+    Args:
+        topic: the topic.
+        doing: what is done with it.
+    """
+    with ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def told(done: int, total: int) -> None:
+            # Not before: what is said while brokers are waited for would be drawn into the bar.
+            if not shown:
+                shown.append(stack.enter_context(Progress()))
+                shown[0].file(topic)
+            shown[0](doing, done, max(1, total))
+
+        yield told
 
 
 class Progress:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from routec.cli.flips import outcome
 from routec.cli.interrupts import until_signalled
 from routec.cli.profiling import Profiler
 from routec.cli.programs import Compiled
-from routec.cli.progress import Progress
+from routec.cli.progress import passing
 from routec.cli.render.json import write_json
 from routec.cli.render.replay import Counted, document, notes, summary
 from routec.cli.render.styled import write
@@ -90,7 +90,7 @@ async def replay_topic(
         StreamError: a topic cannot be read.
         CommandError: the policy cannot run here, or a file cannot be written.
     """
-    with _progress(topic) as told:
+    with passing(topic, "replaying") as told:
         async with open_topic(config, topic, partitions, begin, end, told) as stream:
             limits = Limits(bytes=config.runtime.max_event_bytes)
             return await _replay(asked, stream, limits)
@@ -201,11 +201,3 @@ def _write_line(data: bytes) -> None:
         sys.stdout.write(data.decode() + "\n")
     else:
         binary.write(data + b"\n")
-
-
-@contextmanager
-def _progress(topic: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar, on a terminal, of the offsets that are passed."""
-    with Progress() as bar:
-        bar.file(topic)
-        yield lambda done, total: bar("replaying", done, max(1, total))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from routec.cli.interrupts import silence_clients
+from routec.cli.interrupts import patient, silence_clients
 from routec.cli.render.top import cluster_screen, screen
 from routec.runtime.config import Config
 from routec.runtime.observe.scrape import Snapshot, base_of, look, look_where_possible
@@ -95,11 +95,13 @@ class ClusterSight:
 
     Args:
         config: the cluster, its topics and a group.
+        quiet: whether a terminal is told nothing while brokers do not answer.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, quiet: bool = False) -> None:
         silence_clients()
         self._config = config
+        self._quiet = quiet
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
         self._host = socket.gethostname()
@@ -115,7 +117,8 @@ class ClusterSight:
 
         try:
             entered = self._stack.enter_async_context(watched(self._config))
-            self._watch = self._runner.run(entered)
+            with patient(quiet=self._quiet):
+                self._watch = self._runner.run(entered)
         except BaseException:
             self._runner.close()
             raise

@@ -16,7 +16,6 @@ signed. Workers with `policies.keys` refuse all else.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import os
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from routec.cli import exits
 from routec.cli.arguments import add_format
 from routec.cli.errors import CommandError
+from routec.cli.interrupts import run_client
 from routec.cli.programs import compile_file, read_config
 
 if TYPE_CHECKING:
@@ -117,15 +117,22 @@ def run(options: argparse.Namespace) -> int:
 
     from routec.cli.signatures import signer_of
     from routec.cli.worker import with_bootstrap
-    from routec.runtime.policies.registry import DeployError
-    from routec.runtime.stream import StreamError
 
     signer = signer_of(os.environ)
     if options.bootstrap is not None:
         config = with_bootstrap(config, options.bootstrap)
+    work = _deploy(options, config, program, signer)
+    return run_client(work, quiet=options.format == "json")
+
+
+async def _deploy(
+    options: argparse.Namespace, config: Config, program: Program | None, signer: Signer | None
+) -> int:
+    from routec.runtime.policies.registry import DeployError
+
     try:
-        change = asyncio.run(_change(options, config, program, signer))
-    except (DeployError, StreamError) as error:
+        change = await _change(options, config, program, signer)
+    except DeployError as error:
         raise CommandError(error.message, error.help) from error
     _tell(options, change)
     return exits.FINE

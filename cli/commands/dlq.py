@@ -129,21 +129,21 @@ def run(options: argparse.Namespace) -> int:
 
     from routec.cli import letters
 
+    format = options.format
     if options.action == "show":
-        return run_client(letters.show(config, options.letter, options.format, raw=options.raw))
-    selection = _selection(options)
-    if options.action == "list":
-        return run_client(letters.listed(config, selection, options.limit, options.format))
-    return run_client(
-        letters.replay(
+        work = letters.show(config, options.letter, format, raw=options.raw)
+    elif options.action == "list":
+        work = letters.listed(config, _selection(options), options.limit, format)
+    else:
+        work = letters.replay(
             config,
-            selection,
-            options.format,
+            _selection(options),
+            format,
             again=options.again,
             limit=options.limit,
             dry_run=options.dry_run,
         )
-    )
+    return run_client(work, quiet=format == "json")
 
 
 def _config(options: argparse.Namespace) -> Config:

@@ -122,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
 
         config = with_bootstrap(config, options.bootstrap)
     topic = config.topics.requests if options.topic is None else options.topic
-    return run_client(replay_topic(asked, config, topic, options.partition or (), begin, end))
+    work = replay_topic(asked, config, topic, options.partition or (), begin, end)
+    return run_client(work, quiet=options.format == "json")
 
 
 def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:

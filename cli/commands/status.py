@@ -9,18 +9,19 @@ The exit status is 0 where every worker is there and its newest program was put 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 from routec.cli import exits
 from routec.cli.arguments import add_format
 from routec.cli.errors import CommandError
+from routec.cli.interrupts import run_client
 from routec.cli.programs import read_config
 from routec.cli.text import visible
 
 if TYPE_CHECKING:
     from routec.cli.render.styled import Line
+    from routec.runtime.config import Config
     from routec.runtime.policies.status import ProgramStatus, WorkerStatus
 
 EXAMPLES = """\
@@ -49,17 +50,18 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("there is no status topic to read", "set `topics.status` in routec.toml")
 
     from routec.cli.worker import with_bootstrap
-    from routec.runtime.policies.registry import read_statuses
-    from routec.runtime.stream import StreamError
 
     if options.bootstrap is not None:
         config = with_bootstrap(config, options.bootstrap)
-    try:
-        statuses = asyncio.run(read_statuses(config))
-    except StreamError as error:
-        raise CommandError(error.message, error.help) from error
+    return run_client(_show(config, options.format), quiet=options.format == "json")
+
+
+async def _show(config: Config, format: str) -> int:
+    from routec.runtime.policies.registry import read_statuses
+
+    statuses = await read_statuses(config)
     now = time.time()
-    if options.format == "json":
+    if format == "json":
         from routec.cli.render.json import write_json
 
         write_json(document(statuses, now))

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if options.bootstrap is None and options.config is None:
             sight = WorkerSight(options.workers or [_DEFAULT], _PATIENCE)
         else:
-            sight = ClusterSight(_config(options))
+            sight = ClusterSight(_config(options), quiet=options.format == "json")
         with sight:
             if options.once:
                 return _once(sight, seconds, options.format)

@@ -21,6 +21,7 @@ from routec.runtime.dlq.letter import Letter, read_letter
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.salvage import salvage
+from routec.runtime.stream.unreachable import in_words
 
 Place = tuple[int, int]
 """Partition and offset of a record."""
@@ -225,6 +226,6 @@ async def _leniently(
 def _unanswered(config: Config, topic: str, error: BaseException) -> StreamError:
     return StreamError(
         "read-failed",
-        f"`{topic}` at `{config.kafka.bootstrap}` cannot be read: {error or 'no answer in time'}",
+        f"`{topic}` at `{config.kafka.bootstrap}` cannot be read: {in_words(error)}",
         "check that the brokers are up, then try again",
     )

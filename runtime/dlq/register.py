@@ -20,6 +20,7 @@ from routec.runtime.dlq.letter import Letter, Source
 from routec.runtime.dlq.reading import partitions_of, reached
 from routec.runtime.stream.clients import close, common_options, connect
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.unreachable import in_words
 
 SUFFIX = ".replays"
 """What the register's topic has after the name of the dead-letter topic."""
@@ -127,7 +128,7 @@ async def create_register(consumer: AIOKafkaConsumer, config: Config) -> None:
             while not await _has_leader(admin.client, topic):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(_READY_POLL)
     except (KafkaError, TimeoutError) as error:
-        raise _refused(topic, str(error) or "no answer in time") from error
+        raise _refused(topic, in_words(error)) from error
     finally:
         await close(admin)
 

@@ -44,6 +44,7 @@ from routec.runtime.stream.clients import (
 )
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.unit import Entry
+from routec.runtime.stream.unreachable import in_words
 
 BATCH = 100
 """Most letters in one transaction."""
@@ -317,7 +318,7 @@ class Replay:
         except (KafkaError, IllegalOperation, OSError, TimeoutError, AssertionError) as error:
             raise StreamError(
                 "replay-interrupted",
-                f"Kafka does not take the records: {error or 'no answer in time'}",
+                f"Kafka does not take the records: {in_words(error)}",
                 "run it again: what was brought back is not brought back twice",
             ) from error
         for letter in letters:

@@ -17,6 +17,7 @@ from routec.runtime.config import Config
 from routec.runtime.policies.status import STALE, WorkerStatus, decode_status
 from routec.runtime.stream.clients import close, common_options, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.unreachable import in_words
 
 FORGOTTEN = 86_400.0
 """Seconds after which a worker that says nothing any more is left out."""
@@ -98,8 +99,7 @@ class ClusterWatch:
         except (KafkaError, OSError, TimeoutError) as error:
             raise StreamError(
                 "read-failed",
-                f"Kafka at `{config.kafka.bootstrap}` does not tell: "
-                f"{error or 'no answer in time'}",
+                f"Kafka at `{config.kafka.bootstrap}` does not tell: {in_words(error)}",
                 "check that the brokers are up, and that this client may DESCRIBE the group",
             ) from error
 

@@ -21,6 +21,7 @@ from routec.runtime.records import Dead
 from routec.runtime.stream.clients import close, common_options, connect
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.salvage import salvage
+from routec.runtime.stream.unreachable import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,7 @@ def told_plainly(config: Config, topic: str) -> Iterator[None]:
     except (KafkaError, OSError, TimeoutError) as error:
         raise StreamError(
             "read-failed",
-            f"`{topic}` at `{config.kafka.bootstrap}` cannot be read: "
-            f"{error or 'no answer in time'}",
+            f"`{topic}` at `{config.kafka.bootstrap}` cannot be read: {in_words(error)}",
             "check that the brokers are up, then try again",
         ) from error
 

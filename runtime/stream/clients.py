@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,12 +19,14 @@ from aiokafka.errors import (
 
 from routec.runtime.config import Config, Kafka
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.patience import PATIENCE
 from routec.runtime.stream.security import (
     AUTHENTICATION,
     authentication_failed,
     refusal,
     tls_context,
 )
+from routec.runtime.stream.unreachable import unreachable
 
 log = logging.getLogger(__name__)
 
@@ -166,14 +169,24 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
     Args:
         make: makes the client; called anew for each try.
         config: the configuration.
-        deadline: time of the monotonic clock to give up; ``connect_timeout`` from now if not given.
+        deadline: time of the monotonic clock to give up; ``connect_timeout`` from now if not given,
+            or as long as `PATIENCE` lasts.
 
     Raises:
         StreamError: the cluster cannot be reached in time, or refuses the credentials.
     """
-    kafka = config.kafka
+    patience = PATIENCE.get()
     if deadline is None:
-        deadline = time.monotonic() + kafka.connect_timeout
+        longest = config.kafka.connect_timeout
+        if patience is not None:
+            longest = min(longest, patience.seconds)
+        deadline = time.monotonic() + longest
+    waiting = nullcontext() if patience is None else patience.waiting(config.kafka.bootstrap)
+    with waiting:
+        return await _connect(make, config.kafka, deadline)
+
+
+async def _connect(make: Callable[[], C], kafka: Kafka, deadline: float) -> C:
     backoff = kafka.retry_backoff
     while True:
         client = make()
@@ -202,11 +215,7 @@ async def connect(make: Callable[[], C], config: Config, deadline: float | None 
             if refused is not None:
                 raise refused from error
             if time.monotonic() + backoff >= deadline:
-                raise StreamError(
-                    "kafka-unreachable",
-                    f"cannot reach Kafka at `{kafka.bootstrap}`: {error or 'no answer in time'}",
-                    "check `kafka.bootstrap` and that the brokers are up",
-                ) from error
+                raise await unreachable(kafka, error) from error
             log.info("kafka does not answer yet", extra={"error": repr(error)})
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _MAX_BACKOFF)

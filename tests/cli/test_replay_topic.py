@@ -255,4 +255,4 @@ async def test_a_cluster_that_is_not_there_is_said(
     asked = ("replay", cluster.policy, "--bootstrap", "127.0.0.1:1", "--from", "1h")
     result = await asyncio.to_thread(routec, *asked)
     assert result.status == exits.UNABLE
-    assert "cannot reach Kafka at `127.0.0.1:1`" in result.err
+    assert "nothing answers at `127.0.0.1:1`" in result.err
