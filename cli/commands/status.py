@@ -86,19 +86,21 @@ def healthy(one: WorkerStatus, now: float) -> bool:
 
 
 def document(statuses: list[WorkerStatus], now: float) -> dict[str, Any]:
-    """The object of ``--format json``; ages are in seconds."""
-    import msgspec
+    """The object of ``--format json``, every key always there; ages are in seconds."""
+    from msgspec.structs import asdict
 
     workers = []
     for one in statuses:
-        plain = msgspec.to_builtins(one)
-        plain.setdefault("candidate", None)
-        plain.setdefault("refused", 0)
-        plain.setdefault("failures", [])
-        plain["age"] = round(max(0.0, now - one.time), 3)
-        plain["lost"] = lost(one, now)
-        plain["healthy"] = healthy(one, now)
-        workers.append(plain)
+        told = {
+            "active": asdict(one.active),
+            "candidate": None if one.candidate is None else asdict(one.candidate),
+            "failures": [asdict(failure) for failure in one.failures],
+            "host": one.host or None,
+            "age": round(max(0.0, now - one.time), 3),
+            "lost": lost(one, now),
+            "healthy": healthy(one, now),
+        }
+        workers.append(asdict(one) | told)
     return {"version": 1, "workers": workers}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -74,6 +75,7 @@ async def test_the_newest_record_of_each_worker_is_shown(bootstrap: str, routec:
     assert list(shown) == ["one", "three", "two"]
     assert shown["one"]["candidate"] | {"since": 0} == {
         "hash": "sha256:cc", "since": 0, "partition": 0, "offset": 9, "share": 0.05,
+        "signed_by": None,
     }  # fmt: skip
     assert [shown[name]["healthy"] for name in shown] == [True, False, False]
     assert [shown[name]["lost"] for name in shown] == [False, True, False]
@@ -96,6 +98,37 @@ async def test_without_workers_and_without_the_topic(
     result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)
     assert (result.status, result.out) == (2, "")
     assert "error: the topic `absent` does not exist\n" in result.err
+
+
+def test_every_documented_key_is_there_whatever_a_worker_tells() -> None:
+    """Records leave out what has its default; what is printed leaves out nothing."""
+    from routec.cli.commands.status import document
+
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (described,) = re.findall(r'`(\{"version": 1, "workers": \[\{.*?\}\]\})`', page, re.DOTALL)
+    failure = FailureStatus("active", "hash-mismatch", "the hash is wrong", 1.0, 0, 8)
+    bare = msgspec.json.decode(
+        b'{"worker":"w","group":"g","policy":"p","time":1,"started":1,'
+        b'"active":{"hash":"sha256:aa","since":1}}',
+        type=WorkerStatus,
+    )
+    [told] = document([bare], 2.0)["workers"]
+    [failed] = document([worker("one", failures=(failure,))], 2.0)["workers"][0]["failures"]
+    keys = {"version", "workers", *told, *told["active"], *failed}
+    assert keys == set(re.findall(r'"([a-z_]+)"', described))
+    assert told["active"] == {
+        "hash": "sha256:aa",
+        "since": 1.0,
+        "partition": None,
+        "offset": None,
+        "share": None,
+        "signed_by": None,
+    }
+    counts = ("tried", "fallen_back", "compared", "differing", "skipped", "refused")
+    assert [told[name] for name in counts] == [0] * 6
+    assert (told["candidate"], told["failures"]) == (None, [])
+    assert (told["host"], told["metrics"]) == (None, None)
+    assert failed["hash"] is None
 
 
 def test_a_shadow_is_shown_with_what_it_compared() -> None:
