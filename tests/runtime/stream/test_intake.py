@@ -76,7 +76,9 @@ class Log:
             self.position += 3  # it has unpacked what it does not hand over
             raise self.fails.pop()
         begin, self.position = self.position, min(self.end, self.position + max_records)
-        return {AT: [consumed(at) for at in range(begin, self.position)]} if begin < self.end else {}
+        return (
+            {AT: [consumed(at) for at in range(begin, self.position)]} if begin < self.end else {}
+        )
 
     # --- as a writer
 
