@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -169,19 +169,41 @@ class Activation:
                 self._refuse(found)
             elif found is not None:
                 wanted[found.role].append(found)
-        for instruction in reversed(wanted["active"]):
-            if await self._activate(instruction, wanted["candidate"]):
-                break
         candidates = wanted["candidate"]
+        for instruction in reversed(wanted["active"]):
+            if await self._followed(instruction, self._activate(instruction, candidates)):
+                break
         if candidates and self._trial is not None:
             # If none of the new ones can be opened, the one before stays.
             candidates = [self._trial, *candidates]
         for instruction in reversed(candidates):
-            if await self._try(instruction):
+            if await self._followed(instruction, self._try(instruction)):
                 break
 
     def _read(self, records: Sequence[Record]) -> list[Instruction | Refusal | None]:
-        return [read_instruction(record, self.policy, self._admission) for record in records]
+        return [self._read_one(record) for record in records]
+
+    def _read_one(self, record: Record) -> Instruction | Refusal | None:
+        try:
+            return read_instruction(record, self.policy, self._admission)
+        except Exception as error:
+            # It says nothing of the others, which must not be lost with it.
+            log.exception("a record of the control topic cannot be read")
+            role: Role = "active" if record.key == self.policy.encode() else "candidate"
+            reason = f"reading failed with {type(error).__name__}"
+            return Refusal(role, "internal-error", reason, record.partition, record.offset)
+
+    async def _followed(self, wanted: Instruction, following: Awaitable[bool]) -> bool:
+        """Whether an instruction is followed; whatever fails on the way is its refusal.
+
+        The records are read once: what is raised here would lose those that are still to come.
+        """
+        try:
+            return await following
+        except Exception as error:
+            log.exception("a record of the control topic cannot be followed")
+            self._fail(wanted, "internal-error", f"following failed with {type(error).__name__}")
+            return False
 
     async def _try(self, wanted: Instruction) -> bool:
         """Put a candidate beside the policy in force, or take it away."""
@@ -195,7 +217,7 @@ class Activation:
             return False
         self._trial = None if wanted.program is None else wanted
         self._stand(wanted, new)
-        self.changed()
+        self._tell()
         return True
 
     async def _beside(self, wanted: Instruction, active: PolicyService) -> InForce | None:
@@ -263,9 +285,7 @@ class Activation:
                 "signed_by": wanted.signed_by,
             },
         )
-        if self._observer is not None:
-            self._observer.activated(self.policy, hash)
-        self.changed()
+        self._tell(lambda observer: observer.activated(self.policy, hash))
         return True
 
     async def _swap(self, wanted: Instruction, new: InForce) -> bool:
@@ -325,6 +345,13 @@ class Activation:
                 "offset": refusal.offset,
             },
         )
-        if self._observer is not None:
-            self._observer.refused(refusal.role, refusal.code)
-        self.changed()
+        self._tell(lambda observer: observer.refused(refusal.role, refusal.code))
+
+    def _tell(self, tell: Callable[[Observer], None] = lambda observer: None) -> None:
+        """Tell of a change; that nobody can be told does not undo it."""
+        try:
+            if self._observer is not None:
+                tell(self._observer)
+            self.changed()
+        except Exception:
+            log.exception("what became of a policy cannot be told")

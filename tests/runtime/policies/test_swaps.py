@@ -14,6 +14,7 @@ from routec.compiler.program import Program, digest, dump
 from routec.runtime.config import Config
 from routec.runtime.engine import ServiceError
 from routec.runtime.policies.activation import Activation
+from routec.runtime.policies.instruction import read_instruction
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.records import Decided, Record
 from routec.runtime.service import Memory, PolicyService, open_service
@@ -180,6 +181,52 @@ async def test_a_swap_that_is_given_up_leaves_what_is_in_force() -> None:
     assert live.policy_hash == HASHES[0]
     await activation.apply([control(1, GOOD[2])])
     assert live.policy_hash == HASHES[2]
+
+
+async def test_what_fails_unexpectedly_is_refused_and_costs_no_other_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live, activation = start()
+    real = PolicyService.take_over
+
+    def fails_for_one(self: PolicyService) -> None:
+        if self.policy_hash == HASHES[2]:
+            raise RuntimeError("a bug")
+        real(self)
+
+    monkeypatch.setattr(PolicyService, "take_over", fails_for_one)
+    await activation.apply([control(0, GOOD[1]), control(1, GOOD[2])])
+    assert (live.policy_hash, activation.active.offset) == (HASHES[1], 0)
+    (failure,) = activation.failures
+    assert (failure.refusal.code, failure.refusal.offset) == ("internal-error", 1)
+    assert failure.refusal.hash == HASHES[2]
+
+
+async def test_a_record_that_fails_while_it_is_read_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live, activation = start()
+
+    def fails_for_one(record: Record, *rest: Any) -> Any:
+        if record.offset == 1:
+            raise RuntimeError("a bug")
+        return read_instruction(record, *rest)
+
+    monkeypatch.setattr("routec.runtime.policies.activation.read_instruction", fails_for_one)
+    await activation.apply([control(0, GOOD[1]), control(1, GOOD[2])])
+    assert live.policy_hash == HASHES[1]
+    assert [one.refusal.code for one in activation.failures] == ["internal-error"]
+
+
+async def test_what_nobody_can_be_told_is_in_force_all_the_same() -> None:
+    live, activation = start()
+
+    def deaf() -> None:
+        raise RuntimeError("a bug")
+
+    activation.changed = deaf
+    await activation.apply([control(0, GOOD[1]), control(1, GOOD[2])])
+    assert (live.policy_hash, activation.refused) == (HASHES[2], 0)
 
 
 CACHED = """policy live
