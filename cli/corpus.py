@@ -8,12 +8,15 @@ decisions record them: ``{"topic": "legal", "topic.legal": 0.81, "refund": 0.3}`
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from routec.cli.errors import CommandError, unreadable
 from routec.cli.offline import COSTLY, light_services
+from routec.cli.reading import STDIN, STDIN_NAME
 from routec.compiler import policy as p
 from routec.compiler.dependencies import inputs
 from routec.compiler.interpreter import Request as Decided
@@ -171,20 +174,29 @@ def _value(value: Any) -> Value:
 def read_events(file: str) -> Iterator[tuple[int, bytes]]:
     """The lines of a corpus that are not blank, with their numbers from 1.
 
+    Args:
+        file: its path, or ``-`` for standard input, which can be read once only.
+
     Raises:
         CommandError: it cannot be read, or a line is longer than `LINE_BYTES`.
     """
+    name = named(file)
     try:
-        with open(file, "rb") as handle:
+        with nullcontext(sys.stdin.buffer) if file == STDIN else open(file, "rb") as handle:
             number = 0
             while data := handle.readline(LINE_BYTES + 1):
                 number += 1
                 if len(data) > LINE_BYTES:
                     raise CommandError(
-                        f"line {number} of `{file}` has more than {LINE_BYTES >> 20} MiB",
+                        f"line {number} of `{name}` has more than {LINE_BYTES >> 20} MiB",
                         "write one request event a line",
                     )
                 if data.strip():
                     yield number, data
     except (OSError, ValueError) as error:
-        raise unreadable(file, error) from error
+        raise unreadable(name, error) from error
+
+
+def named(file: str) -> str:
+    """What messages call a corpus."""
+    return STDIN_NAME if file == STDIN else file

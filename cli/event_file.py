@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from routec.cli.corpus import read_events
+from routec.cli.corpus import named, read_events
 from routec.cli.errors import CommandError
 from routec.runtime.records import Record
 from routec.runtime.replay import Event, Lookup, milliseconds, read_recorded
@@ -21,7 +21,7 @@ class EventFile:
     signals were. Of several decisions about one request id the first belongs to the first event.
 
     Args:
-        events: request events, one a line.
+        events: request events, one a line; ``-`` is standard input, which is read once.
         decisions: decision events, one a line; all of them are held in memory.
 
     Raises:
@@ -65,7 +65,7 @@ class EventFile:
         name = None if decision is None else decision.get("request_id")
         if decision is None or not isinstance(name, str):
             raise CommandError(
-                f"line {number} of `{file}` is no decision event",
+                f"line {number} of `{named(file)}` is no decision event",
                 "name a file of decision events, one a line",
             )
         self._decisions.setdefault(name, deque()).append(line.strip())

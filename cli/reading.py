@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,25 @@ if TYPE_CHECKING:
     from routec.compiler.plan import Profile
 
 STDIN = "-"
+STDIN_NAME = "<stdin>"
 SUFFIX = ".route"
+
+
+def read_once(given: Mapping[str, str | None]) -> None:
+    """Refuse standard input under two names: whoever reads it second would find nothing.
+
+    Args:
+        given: the files of a command line, by the arguments that name them.
+
+    Raises:
+        CommandError: more than one of them is ``-``.
+    """
+    names = [f"`{name}`" for name, file in given.items() if file == STDIN]
+    if len(names) > 1:
+        raise CommandError(
+            f"standard input can be read once only, and {' and '.join(names)} are both `{STDIN}`",
+            "name a file for one of them",
+        )
 
 
 def add_stdin_filename(parser: argparse.ArgumentParser) -> None:

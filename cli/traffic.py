@@ -11,6 +11,7 @@ from routec.cli.checking import One, Report
 from routec.cli.corpus import Corpus, read_events
 from routec.cli.findings import Key, key
 from routec.cli.frequency import Frequency
+from routec.cli.reading import STDIN
 from routec.cli.regions import SHOWN, Region, Regions, Truths
 from routec.compiler.analysis.analysis import open_analysis
 from routec.dsl.diagnostic import Diagnostic, Verdict
@@ -43,16 +44,19 @@ def measure(report: Report, file: str) -> tuple[Report, dict[Key, Frequency], Un
 
     Args:
         report: the findings.
-        file: the recorded requests, one event a line.
+        file: the recorded requests, one event a line; ``-`` is standard input.
 
     Raises:
         CommandError: the file cannot be read, or the policy uses what cannot be computed here.
     """
+    # It is read for each policy, and standard input can be read once only.
+    events = list(read_events(file)) if file == STDIN else None
     counting, unread = _Counting(), Unread()
     regional: set[Key] = set()
     for one in report.checks:
         findings = [f for f in report.findings if report.owners[key(f)] is one]
-        asyncio.run(_count(one, findings, file, counting, regional, unread))
+        numbered = read_events(file) if events is None else events
+        asyncio.run(_count(one, findings, numbered, counting, regional, unread))
     frequencies = {
         k: Frequency(counting.hits[k], counting.hits[k] + counting.misses[k], counting.open[k])
         for k in regional
@@ -71,7 +75,7 @@ def _judged(finding: Diagnostic, frequency: Frequency | None) -> Diagnostic:
 async def _count(
     one: One,
     findings: Sequence[Diagnostic],
-    file: str,
+    events: Iterable[tuple[int, bytes]],
     counting: _Counting,
     regional: set[Key],
     unread: Unread,
@@ -83,7 +87,7 @@ async def _count(
     asked = [(key(f), region) for f, region in _regions(regions, findings)]
     regional.update(k for k, _ in asked)
     count = 0
-    for number, event in read_events(file):
+    for number, event in events:
         known = await corpus.known(event, number)
         if isinstance(known, str):
             count += 1

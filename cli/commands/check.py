@@ -20,7 +20,7 @@ from routec.cli.errors import CommandError
 from routec.cli.findings import Key, key
 from routec.cli.frequency import Frequency
 from routec.cli.progress import Progress
-from routec.cli.reading import STDIN, add_stdin_filename, policy_files, read_policy
+from routec.cli.reading import STDIN, add_stdin_filename, policy_files, read_once, read_policy
 from routec.cli.render.about import About, Knows
 from routec.cli.render.styled import Line, Style, line, write
 from routec.cli.render.witness import EVERYTHING, matters
@@ -78,7 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="prove with N times the effort, where something was not decided",
     )
     parser.add_argument(
-        "--corpus", metavar="FILE", help="recorded requests: say how often findings happen in them"
+        "--corpus",
+        metavar="FILE",
+        help="recorded requests, - for stdin: say how often findings happen in them",
     )
     parser.add_argument(
         "--statistics", action="store_true", help="how often each rule speaks, not where"
@@ -90,8 +92,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, print, and return the exit status."""
     fixing = options.fix or options.unsafe_fixes or options.diff
+    policy = STDIN if STDIN in options.paths else None
+    read_once({"PATH": policy, "--corpus": options.corpus})
     if options.watch:
-        if fixing or STDIN in options.paths:
+        if fixing or STDIN in (*options.paths, options.corpus):
             with_ = "fixes" if fixing else "standard input"
             raise CommandError(f"`--watch` cannot be used with {with_}", "leave one of the two out")
         from routec.cli.watching import watch

@@ -15,9 +15,8 @@ import argparse
 
 from routec.cli import exits
 from routec.cli.arguments import add_format, whole_number
-from routec.cli.errors import CommandError
 from routec.cli.progress import Progress
-from routec.cli.reading import STDIN, add_stdin_filename, runnable_policy
+from routec.cli.reading import add_stdin_filename, read_once, runnable_policy
 
 EXAMPLES = """\
   routec diff helpdesk.route helpdesk.new.route
@@ -33,7 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events",
         metavar="FILE",
-        help="recorded request events, one a line: say how many change, and the cost of that",
+        help="recorded request events, one a line, - for stdin: say how many change, and the cost "
+        "of that",
     )
     parser.add_argument(
         "--budget",
@@ -48,8 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and return the exit status."""
-    if options.old == STDIN and options.new == STDIN:
-        raise CommandError("only one of the policies can be standard input", "name a file")
+    read_once({"OLD": options.old, "NEW": options.new, "--events": options.events})
     old, new = (
         runnable_policy(file, options.stdin_filename)[0] for file in (options.old, options.new)
     )

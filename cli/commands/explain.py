@@ -13,6 +13,7 @@ from routec.cli import exits
 from routec.cli.arguments import add_format
 from routec.cli.asking import add_request, ask
 from routec.cli.programs import Compiled, compile_file
+from routec.cli.reading import read_once
 
 EXAMPLES = """\
   routec explain helpdesk.route --text "please refund my order" --attr tenant=acme
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Decide, explain and print."""
+    read_once({"POLICY": options.policy, "--event": options.event})
     compiled = compile_file(options.policy, config=options.config)
     asyncio.run(_explain(options, compiled))
     return exits.FINE

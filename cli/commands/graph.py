@@ -17,7 +17,7 @@ from routec.cli.arguments import one_of
 from routec.cli.asking import add_request, ask
 from routec.cli.errors import CommandError
 from routec.cli.programs import Compiled, compile_file
-from routec.cli.reading import STDIN, add_stdin_filename, read_profile
+from routec.cli.reading import STDIN, add_stdin_filename, read_once, read_profile
 
 if TYPE_CHECKING:
     from routec.compiler.plan import Profile
@@ -72,10 +72,7 @@ def run(options: argparse.Namespace) -> int:
             "there is no request that `--attr` and `--with` could speak of",
             "give one with `--text` or `--event`",
         )
-    if options.policy == STDIN and options.event == STDIN:
-        raise CommandError(
-            "the policy and the event cannot both be the standard input", "name a file for one"
-        )
+    read_once({"POLICY": options.policy, "--event": options.event})
     profile = None if options.profile is None else read_profile(options.profile)
     compiled = compile_file(
         options.policy,

@@ -25,6 +25,7 @@ from routec.cli.arguments import add_format, whole_number
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import run_client
 from routec.cli.programs import compile_file
+from routec.cli.reading import read_once
 
 if TYPE_CHECKING:
     from routec.runtime.replay.whence import Whence
@@ -46,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec replay``."""
     parser.add_argument("policy", metavar="POLICY", help="a policy")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--events", metavar="FILE", help="request events, one a line")
+    source.add_argument("--events", metavar="FILE", help="request events, one a line; - for stdin")
     source.add_argument(
         "--from",
         dest="begin",
@@ -72,8 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decisions",
         metavar="FILE",
-        help="the decisions of --events, one a line, joined by request id; those of a topic are "
-        "read from `topics.decisions`",
+        help="the decisions of --events, one a line, joined by request id, - for stdin; those of a "
+        "topic are read from `topics.decisions`",
     )
     parser.add_argument(
         "--against",
@@ -98,6 +99,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay and print."""
+    read_once(
+        {
+            "POLICY": options.policy,
+            "--against": options.against,
+            "--events": options.events,
+            "--decisions": options.decisions,
+        }
+    )
     begin, end = _range(options)
     compiled = compile_file(options.policy, config=options.config)
     against = None

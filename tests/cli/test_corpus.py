@@ -143,6 +143,18 @@ def test_no_events_say_nothing(routec: Run, policy: Path) -> None:
     assert "= traffic: there are no recorded requests\n" in out
 
 
+def test_a_corpus_may_be_standard_input_for_several_policies(routec: Run, policy: Path) -> None:
+    (policy.parent / "q.route").write_text(POLICY)
+    corpus = record(policy.parent, EVENTS)
+    arguments = ("check", "p.route", "q.route", "--format", "json", "--corpus")
+    of_a_file = routec(*arguments, corpus)
+    assert of_a_file.out.count('"frequency": {') >= 2
+    assert routec(*arguments, "-", stdin=corpus.read_bytes()).out == of_a_file.out
+    refused = routec("check", "-", "--corpus", "-", stdin=POLICY.encode())
+    assert refused.status == 2
+    assert "`PATH` and `--corpus` are both `-`" in refused.err
+
+
 def test_a_corpus_that_cannot_be_read_is_status_2(routec: Run, policy: Path) -> None:
     result = routec("check", "p.route", "--corpus", "gone.jsonl")
     assert (result.status, result.out) == (2, "")

@@ -71,7 +71,7 @@ def test_a_policy_may_come_from_standard_input(routec: Run, clean: Path) -> None
     assert routec("diff", "-", clean, stdin=CLEAN.encode()).status == 0
     result = routec("diff", "-", "-", stdin=CLEAN.encode())
     assert result.status == 2
-    assert "only one of the policies can be standard input" in result.err
+    assert "standard input can be read once only, and `OLD` and `NEW` are both `-`" in result.err
 
 
 def test_a_policy_with_errors_is_refused_with_its_findings(routec: Run, clean: Path) -> None:
@@ -141,6 +141,8 @@ def test_the_cost_is_that_of_the_models_chosen(routec: Run, clean: Path) -> None
     new = edited(clean, "default route general { to mini }", "default route general { to opus }")
     recorded = events(clean, event("abc", {"refund": 0.1, "topic": "other"}))
     found = routec("diff", clean, new, "--events", recorded, "--format", "json").json["events"]
+    arguments = ("diff", clean, new, "--events", "-", "--format", "json")
+    assert routec(*arguments, stdin=recorded.read_bytes()).json["events"] == found
     assert found["changed"] == 1
     # One token in (by the declared estimate of so short a text) and 100 out, per million.
     from routec.safety.tokens import estimate_tokens

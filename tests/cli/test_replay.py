@@ -257,6 +257,39 @@ def test_a_file_that_cannot_be_read_is_named(routec: Run, light: Path, missing: 
     assert "absent" in result.err
 
 
+def test_events_or_their_decisions_may_be_standard_input(routec: Run, clean: Path) -> None:
+    events = lines(clean, [event("a", "hello", SIGNALS), event("b", "asap", SIGNALS)])
+    bare = lines(clean, [event("a", "hello"), event("b", "asap")], "bare.jsonl")
+    of_a_file = routec("replay", clean, "--events", events)
+    assert (of_a_file.status, of_a_file.out.count("\n")) == (exits.FINE, 2)
+    piped = routec("replay", clean, "--events", "-", stdin=events.read_bytes())
+    assert (piped.status, piped.out) == (exits.FINE, of_a_file.out)
+    recorded = of_a_file.out.encode()
+    again = routec("replay", clean, "--events", bare, "--decisions", "-", stdin=recorded)
+    assert (again.status, again.out) == (exits.FINE, of_a_file.out)
+    bad = routec("replay", clean, "--events", bare, "--decisions", "-", stdin=b"[]\n")
+    assert bad.err.startswith("error: line 1 of `<stdin>` is no decision event\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["-", "--events", "-"], "`POLICY` and `--events`"),
+        (["light.route", "--events", "-", "--decisions", "-"], "`--events` and `--decisions`"),
+        (["light.route", "--events", "-", "--against", "-"], "`--against` and `--events`"),
+    ],
+)
+def test_standard_input_is_read_for_one_purpose(
+    routec: Run, light: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], names: str
+) -> None:
+    monkeypatch.chdir(light.parent)
+    result = routec("replay", *arguments)
+    assert (result.status, result.out) == (exits.UNABLE, "")
+    assert result.err.startswith(
+        f"error: standard input can be read once only, and {names} are both `-`\n"
+    )
+
+
 def test_events_must_be_named(routec: Run, light: Path) -> None:
     result = routec("replay", light)
     assert result.status == exits.UNABLE

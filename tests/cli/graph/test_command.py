@@ -152,7 +152,7 @@ def test_what_cannot_be_done_is_said(
 def test_two_things_cannot_be_the_standard_input(routec: Routec) -> None:
     result = routec("graph", "-", "--event", "-", stdin=POLICY.encode())
     assert result.status == 2
-    assert "cannot both be the standard input" in result.err
+    assert "`POLICY` and `--event` are both `-`" in result.err
 
 
 def test_a_policy_with_errors_is_refused_with_what_is_wrong(routec: Routec, tmp_path: Path) -> None:
