@@ -368,6 +368,11 @@ def _accepts(hint: Any, kind: type) -> bool:
 def _convert(value: Any, hint: Any, key: str, base: Path, *, strict: bool) -> Any:
     """The value in its field's type; ``strict`` is off for the text of the environment."""
     if _accepts(hint, Secret):
+        if not value:
+            # A secret store that fails to answer must not become a password.
+            raise ConfigError(
+                "invalid-value", f"`{key}` is empty", "set it to the secret, or unset it", key
+            )
         return Secret(value)
     if _accepts(hint, Path):
         if not isinstance(value, str) or not value or "\0" in value:
@@ -457,31 +462,42 @@ def _build(values: dict[str, dict[str, Any]]) -> Config:
     return Config(classifiers=classifiers, **sections)
 
 
+_TLS = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_key_password")
+_SASL = ("sasl_username", "sasl_mechanism", "sasl_password")
+_BY_DEFAULT = Kafka()
+
+
 def _check_security(kafka: Kafka) -> None:
     """Refuse what would be ignored: whoever names an authority or a user wants them used."""
-    tls = kafka.security_protocol in ("SSL", "SASL_SSL")
-    sasl = kafka.security_protocol.startswith("SASL")
-    given = {
-        "ssl_cafile": (kafka.ssl_cafile, tls, "SSL` or `SASL_SSL"),
-        "ssl_certfile": (kafka.ssl_certfile, tls, "SSL` or `SASL_SSL"),
-        "ssl_keyfile": (kafka.ssl_keyfile, tls, "SSL` or `SASL_SSL"),
-        "sasl_username": (kafka.sasl_username, sasl, "SASL_SSL` or `SASL_PLAINTEXT"),
-    }
-    for name, (value, used, wanted) in given.items():
-        if value is not None and not used:
+    protocol = kafka.security_protocol
+    for names, used, wanted in (
+        (_TLS, protocol in ("SSL", "SASL_SSL"), "`SSL` or `SASL_SSL`"),
+        (_SASL, protocol.startswith("SASL"), "`SASL_SSL` or `SASL_PLAINTEXT`"),
+    ):
+        for name in names:
+            # What is written out and yet the default changes nothing where it is ignored.
+            if not used and getattr(kafka, name) != getattr(_BY_DEFAULT, name):
+                raise ConfigError(
+                    "invalid-value",
+                    f"`{_source(name)}` is of no use with `{protocol}`",
+                    f"set `kafka.security_protocol` to {wanted}, or leave it out",
+                    f"kafka.{name}",
+                )
+    for name in ("ssl_keyfile", "ssl_key_password"):
+        # A file of certificates may hold the key, too.
+        if getattr(kafka, name) is not None and kafka.ssl_certfile is None:
             raise ConfigError(
-                "invalid-value",
-                f"`kafka.{name}` is of no use with `{kafka.security_protocol}`",
-                f"set `kafka.security_protocol` to `{wanted}`, or leave it out",
-                f"kafka.{name}",
+                "missing-key",
+                f"`{_source(name)}` needs `kafka.ssl_certfile`",
+                "name the certificate of the key",
+                "kafka.ssl_certfile",
             )
-    if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
-        raise ConfigError(
-            "missing-key",
-            "`kafka.ssl_keyfile` needs `kafka.ssl_certfile`",
-            "name the certificate of the key",
-            "kafka.ssl_certfile",
-        )
+
+
+def _source(name: str) -> str:
+    """Where an option of `[kafka]` is written: secrets stand in the environment only."""
+    key = f"kafka.{name}"
+    return _variable(key) if _accepts(_hints(Kafka)[name], Secret) else key
 
 
 def _check_keys(keys: tuple[str, ...]) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from routec.runtime.config import Config, ConfigError, Secret, load_config
 
+CANARY = "canary-c41d"
+
 
 @pytest.fixture
 def toml(tmp_path: Path):
@@ -92,7 +94,14 @@ def test_a_secret_in_the_file_is_an_error_that_does_not_repeat_it(toml, key) -> 
 
 
 def test_a_secret_of_the_environment_is_never_shown() -> None:
-    config = load_config(None, {"ROUTEC_KAFKA__SASL_PASSWORD": "hunter2"})
+    config = load_config(
+        None,
+        {
+            "ROUTEC_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+            "ROUTEC_KAFKA__SASL_USERNAME": "u",
+            "ROUTEC_KAFKA__SASL_PASSWORD": "hunter2",
+        },
+    )
     assert config.kafka.sasl_password == Secret("hunter2")
     assert "hunter2" not in f"{config!r} {config} {config.kafka.sasl_password}"
 
@@ -195,29 +204,72 @@ def test_sasl_needs_a_name_and_a_password(toml) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "protocol"),
+    ("key", "value", "protocol"),
     [
-        ("ssl_cafile", "PLAINTEXT"),
-        ("ssl_certfile", "SASL_PLAINTEXT"),
-        ("ssl_keyfile", "PLAINTEXT"),
-        ("sasl_username", "PLAINTEXT"),
-        ("sasl_username", "SSL"),
+        ("ssl_cafile", '"x"', "PLAINTEXT"),
+        ("ssl_certfile", '"x"', "SASL_PLAINTEXT"),
+        ("ssl_keyfile", '"x"', "PLAINTEXT"),
+        ("ssl_check_hostname", "false", "PLAINTEXT"),
+        ("ssl_check_hostname", "false", "SASL_PLAINTEXT"),
+        ("sasl_username", '"x"', "PLAINTEXT"),
+        ("sasl_username", '"x"', "SSL"),
+        ("sasl_mechanism", '"SCRAM-SHA-256"', "PLAINTEXT"),
+        ("sasl_mechanism", '"SCRAM-SHA-512"', "SSL"),
     ],
 )
-def test_what_the_protocol_would_ignore_is_refused(toml, key, protocol) -> None:
-    others = 'sasl_username = "u"\n' if protocol.startswith("SASL") else ""
-    path = toml(f'[kafka]\nsecurity_protocol = "{protocol}"\n{others}{key} = "x"')
-    error = refusal(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p"})
+def test_what_the_protocol_would_ignore_is_refused(toml, key, value, protocol) -> None:
+    sasl = protocol.startswith("SASL")
+    others = 'sasl_username = "u"\n' if sasl else ""
+    path = toml(f'[kafka]\nsecurity_protocol = "{protocol}"\n{others}{key} = {value}')
+    error = refusal(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p"} if sasl else {})
     assert (error.code, error.key) == ("invalid-value", f"kafka.{key}")
+    assert error.message == f"`kafka.{key}` is of no use with `{protocol}`"
     assert "kafka.security_protocol" in error.help
 
 
-def test_a_key_needs_its_certificate(toml) -> None:
+@pytest.mark.parametrize(
+    ("key", "protocol"),
+    [
+        ("sasl_password", "PLAINTEXT"),
+        ("sasl_password", "SSL"),
+        ("ssl_key_password", "PLAINTEXT"),
+    ],
+)
+def test_a_secret_that_the_protocol_would_ignore_is_refused_by_its_variable(
+    toml, key, protocol
+) -> None:
+    variable = f"ROUTEC_KAFKA__{key.upper()}"
+    path = toml(f'[kafka]\nsecurity_protocol = "{protocol}"')
+    error = refusal(path, {variable: CANARY})
+    assert (error.code, error.key) == ("invalid-value", f"kafka.{key}")
+    assert error.message == f"`{variable}` is of no use with `{protocol}`"
+    assert CANARY not in error.message + error.help
+
+
+def test_a_default_that_is_written_out_is_no_reason_to_refuse(toml) -> None:
+    path = toml('[kafka]\nsasl_mechanism = "PLAIN"\nssl_check_hostname = true')
+    assert load_config(path, {}).kafka == Config().kafka
+
+
+@pytest.mark.parametrize("key", ["sasl_password", "ssl_key_password"])
+def test_an_empty_secret_is_refused_by_its_variable(toml, key) -> None:
+    path = toml('[kafka]\nsecurity_protocol = "SASL_SSL"\nsasl_username = "u"')
+    variable = f"ROUTEC_KAFKA__{key.upper()}"
+    error = refusal(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p", variable: ""})
+    assert (error.code, error.key) == ("invalid-value", variable)
+    assert error.message == f"`{variable}` is empty"
+
+
+def test_a_key_needs_its_certificate_and_so_does_its_password(toml) -> None:
     error = refusal(toml('[kafka]\nsecurity_protocol = "SSL"\nssl_keyfile = "k.pem"'))
     assert (error.code, error.key) == ("missing-key", "kafka.ssl_certfile")
-
-
-CANARY = "canary-c41d"
+    password = {"ROUTEC_KAFKA__SSL_KEY_PASSWORD": CANARY}
+    error = refusal(toml('[kafka]\nsecurity_protocol = "SSL"'), password)
+    assert (error.code, error.key) == ("missing-key", "kafka.ssl_certfile")
+    assert error.message == "`ROUTEC_KAFKA__SSL_KEY_PASSWORD` needs `kafka.ssl_certfile`"
+    # The file of the certificate may hold the key, too.
+    both = toml('[kafka]\nsecurity_protocol = "SSL"\nssl_certfile = "both.pem"')
+    assert load_config(both, password).kafka.ssl_key_password == Secret(CANARY)
 
 
 @pytest.mark.parametrize(
