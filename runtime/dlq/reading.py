@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
     KafkaError,
+    OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
 )
 
@@ -151,17 +152,18 @@ async def reached(
             given. One before the beginning begins there.
 
     Raises:
-        StreamError: it cannot be read.
+        StreamError: it cannot be read, or is deleted (``read-overtaken``) before it is read.
     """
     try:
         numbers = start or dict.fromkeys(await partitions_of(consumer, config, topic), 0)
         partitions = [TopicPartition(topic, number) for number in numbers]
         async with asyncio.timeout(config.kafka.request_timeout):
-            consumer.assign(partitions)
             begins = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
         at = {one: max(begins[one], numbers[one.partition]) for one in partitions}
         first = dict(at)
+        # At once: in between the client would look for a place of its own.
+        consumer.assign(partitions)
         for one in partitions:
             consumer.seek(one, at[one])
         total = sum(max(0, ends[one] - at[one]) for one in partitions)
@@ -183,6 +185,14 @@ async def reached(
             "read-forbidden",
             f"Kafka forbids reading `{topic}`",
             "grant READ on the topic to this client",
+        ) from error
+    except OffsetOutOfRangeError as error:
+        # To go on as if it had been read would say of what is gone that it was dealt with.
+        raise StreamError(
+            "read-overtaken",
+            f"records of `{topic}` were deleted before they were read",
+            f"run it again for what is left, and keep `{topic}` for longer (`retention.ms`, "
+            "`retention.bytes`)",
         ) from error
     except (KafkaError, TimeoutError) as error:
         raise _unanswered(config, topic, error) from error

@@ -15,8 +15,10 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from routec.runtime.config import Config
 from routec.runtime.policies.status import STALE, WorkerStatus, decode_status
+from routec.runtime.records import Record
 from routec.runtime.stream.clients import close, common_options, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.reader import TopicReader
 from routec.runtime.stream.unreachable import in_words
 
 FORGOTTEN = 86_400.0
@@ -77,7 +79,7 @@ class ClusterWatch:
         self._admin = admin
         self._config = config
         self._held: dict[bytes, WorkerStatus] = {}
-        self._following: list[TopicPartition] = []
+        self._status = TopicReader(consumer, config)
 
     async def look(self) -> ClusterLook:
         """Look.
@@ -137,20 +139,15 @@ class ClusterWatch:
 
     async def _follow(self, partitions: Sequence[TopicPartition]) -> None:
         """Take in the status records up to the end of now."""
-        consumer = self._consumer
         if not partitions:
             return
-        if list(partitions) != self._following:
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            self._following = list(partitions)
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(one) < ends[one] for one in partitions]):
-            for records in (await consumer.getmany(timeout_ms=round(_POLL * 1000))).values():
-                for record in records:
-                    self._take(record)
+        await self._status.add(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        while any(self._status.positions[one] < ends[one] for one in partitions):
+            for record in await self._status.take(_POLL):
+                self._take(record)
 
-    def _take(self, record: Any) -> None:
+    def _take(self, record: Record) -> None:
         if record.key is None:
             return
         told = decode_status(record.value or b"")

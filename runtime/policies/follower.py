@@ -13,11 +13,11 @@ from routec.runtime.config import Config
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.policies.notices import Notices
-from routec.runtime.policies.reader import TopicReader
 from routec.runtime.policies.shadow import Comparer
 from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.reader import TopicReader
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +147,8 @@ class PolicyFollower:
         if not numbers:
             return None
         partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        reader = TopicReader(consumer, self._config, partitions)
-        await reader.start()
+        reader = TopicReader(consumer, self._config)
+        await reader.add(partitions)
         self._partitions = partitions
         return reader
 

@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 
 from routec.runtime.config import Config
-from routec.runtime.policies.reader import TopicReader
 from routec.runtime.records import Headers, Record
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
 from routec.runtime.stream.errors import StreamError
+from routec.runtime.stream.reader import TopicReader
 
 _POLL = 0.2
 Write = tuple[str, bytes | None, Headers]
@@ -56,8 +56,8 @@ async def read_topic(config: Config, topic: str, take: Callable[[Record], None])
         async with asyncio.timeout(config.kafka.connect_timeout):
             cluster = await consumer._client.fetch_all_metadata()
             partitions = _partitions(topic, cluster.partitions_for_topic(topic))
-            reader = TopicReader(consumer, config, partitions)
-            await reader.start()
+            reader = TopicReader(consumer, config)
+            await reader.add(partitions)
             ends = await consumer.end_offsets(partitions)
             while any(reader.positions[one] < end for one, end in ends.items()):
                 for record in await reader.take(_POLL):

@@ -110,8 +110,8 @@ def make_consumer(config: Config, *, group: bool, partitions: int = 1) -> AIOKaf
         **membership,
         enable_auto_commit=False,
         # A group member seeks by itself; this is for positions that retention has overtaken,
-        # and then what is left is still to be decided.
-        auto_offset_reset="earliest" if group else "latest",
+        # and then what is left is still to be decided. Others must hear that they were overtaken.
+        auto_offset_reset="earliest" if group else "none",
         session_timeout_ms=_ms(kafka.session_timeout),
         heartbeat_interval_ms=_ms(kafka.heartbeat_interval),
         rebalance_timeout_ms=_ms(kafka.rebalance_timeout),
