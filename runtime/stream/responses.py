@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -11,32 +12,38 @@ from aiokafka.errors import KafkaError
 from routec.runtime.config import Config
 from routec.runtime.records import Decider
 from routec.runtime.stream.clients import close, connect, make_consumer
-from routec.runtime.stream.take import as_record
+from routec.runtime.stream.reader import TopicReader
 
 log = logging.getLogger(__name__)
 
 _POLL = 0.5
 _MAX_BACKOFF = 5.0
+_LOOK = 30.0
+"""Seconds after which it is looked for partitions that the topic has gained."""
 
 
 class ResponseTail:
     """Reads every partition of the responses topic from its end, in no group.
 
-    Each worker reads all of it. What goes wrong here costs cache entries, never decisions.
+    Each worker reads all of it; partitions that the topic gains later it reads from their start.
+    What goes wrong here costs cache entries, never decisions.
 
     Args:
         config: the configuration, with a responses topic.
         decider: is handed the responses.
         partitions: partitions of the topic.
+        look: seconds after which it is looked for more of them.
     """
 
-    def __init__(self, config: Config, decider: Decider, partitions: int) -> None:
+    def __init__(
+        self, config: Config, decider: Decider, partitions: int, look: float = _LOOK
+    ) -> None:
         self._config = config
         self._decider = decider
         self._topic = config.topics.responses
         self._partitions = partitions
+        self._look = look
         self._consumer: AIOKafkaConsumer | None = None
-        self._at_end = False
         self._task: asyncio.Task[None] | None = None
         self.learned = 0
 
@@ -50,41 +57,57 @@ class ResponseTail:
         """
         consumer = await connect(lambda: make_consumer(self._config, group=False), self._config)
         self._consumer = consumer
-        partitions = [TopicPartition(self._topic, number) for number in range(self._partitions)]
-        consumer.assign(partitions)
+        reader = TopicReader(consumer, self._config)
         try:
-            await self._go_to_end(consumer)
+            await self._go_to_end(reader)
         except (KafkaError, TimeoutError) as error:
             _complain(error)
-        self._task = asyncio.create_task(self._follow(consumer), name="routec-responses")
+        self._task = asyncio.create_task(self._follow(consumer, reader), name="routec-responses")
 
-    async def _go_to_end(self, consumer: AIOKafkaConsumer) -> None:
+    async def _go_to_end(self, reader: TopicReader) -> None:
+        partitions = [TopicPartition(self._topic, number) for number in range(self._partitions)]
         async with asyncio.timeout(self._config.kafka.request_timeout):
-            await consumer.seek_to_end()
-        self._at_end = True
+            await reader.add(partitions, at_end=True)
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        backoff = self._config.kafka.retry_backoff
+    async def _look_for_more(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
+        """Read partitions that are new from their start: nothing there is older than we are."""
+        async with asyncio.timeout(self._config.kafka.request_timeout):
+            # Asking for all of them: asking for one by name may create it.
+            cluster = await consumer._client.fetch_all_metadata()
+            numbers = cluster.partitions_for_topic(self._topic) or ()
+            await reader.add([TopicPartition(self._topic, number) for number in numbers])
+
+    async def _follow(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
+        kafka = self._config.kafka
+        backoff = kafka.retry_backoff
+        looked = time.monotonic()
         while True:
             try:
-                if not self._at_end:
-                    await self._go_to_end(consumer)
-                taken = await consumer.getmany(
-                    timeout_ms=int(_POLL * 1000), max_records=self._config.runtime.batch_size
-                )
-                for some in taken.values():
-                    self._decider.learn([as_record(one) for one in some])
-                    self.learned += len(some)
-                    # Learning holds the loop; let decisions go first.
-                    await asyncio.sleep(0)
-                backoff = self._config.kafka.retry_backoff
-            except (KafkaError, TimeoutError, UnicodeDecodeError) as error:
+                if not reader.positions:
+                    await self._go_to_end(reader)
+                if time.monotonic() - looked >= self._look:
+                    looked = time.monotonic()
+                    await self._look_for_more(consumer, reader)
+                await self._learn(reader)
+                backoff = kafka.retry_backoff
+            except (KafkaError, TimeoutError) as error:
                 _complain(error)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _MAX_BACKOFF)
             except Exception:
                 log.exception("learning from responses failed")
                 await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+
+    async def _learn(self, reader: TopicReader) -> None:
+        size = self._config.runtime.batch_size
+        records = await reader.take(_POLL, size)
+        for first in range(0, len(records), size):
+            part = records[first : first + size]
+            self._decider.learn(part)
+            self.learned += len(part)
+            # Learning holds the loop; let decisions go first.
+            await asyncio.sleep(0)
 
     async def stop(self, seconds: float) -> None:
         """Stop following, in bounded time."""

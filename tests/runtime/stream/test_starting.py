@@ -103,10 +103,17 @@ class Restless:
     def assign(self, partitions: Any) -> None:
         assert len(partitions) == 3
 
-    async def seek_to_end(self) -> None:
+    async def end_offsets(self, partitions: Any) -> Any:
         self.sought += 1
         if self.sought <= self.left:
             raise [KafkaConnectionError("gone"), TimeoutError()][self.sought % 2]
+        return dict.fromkeys(partitions, 7)
+
+    def seek(self, partition: Any, offset: int) -> None:
+        assert offset == 7
+
+    async def position(self, partition: Any) -> int:
+        return 7
 
     async def getmany(self, timeout_ms: int, max_records: int) -> Any:
         assert self.sought == self.left + 1, "reads from its end only"
