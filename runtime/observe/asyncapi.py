@@ -5,6 +5,7 @@ python -m routec.runtime.observe.asyncapi > docs/asyncapi.json
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from typing import Any, get_args
@@ -307,7 +308,19 @@ def asyncapi() -> dict[str, Any]:
 
 def dump() -> str:
     """The file's text."""
-    return json.dumps(asyncapi(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_cleaned(asyncapi()), indent=2, ensure_ascii=False) + "\n"
+
+
+def _cleaned(part: Any) -> Any:
+    """A part whose descriptions, which are docstrings, are not indented; newer Pythons do that."""
+    if isinstance(part, dict):
+        return {
+            name: inspect.cleandoc(value)
+            if name == "description" and isinstance(value, str)
+            else _cleaned(value)
+            for name, value in part.items()
+        }
+    return [_cleaned(one) for one in part] if isinstance(part, list) else part
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ _SIXTEEN_OR_SO = re.compile(r"[0-9](?:[ \t.-]{0,3}[0-9]){12}")
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of the card numbers in a text.
+    """Yield the spans of the card numbers in a text, those of one stretch of digits together.
 
     Args:
         text: a text as `ascii_shape` returns it.
@@ -61,33 +61,58 @@ def find(text: str) -> Iterator[tuple[int, int]]:
         if chain.end() - chain.start() < min(_LENGTHS):
             continue
         groups = [(g.start(), g.end()) for g in _DIGITS.finditer(text, *chain.span())]
-        first = 0
-        while first < len(groups):
-            width = _card_at(text, groups, first)
-            if width:
-                yield groups[first][0], groups[first + width - 1][1]
-            first += width or 1
+        for first, width in _cards(text, groups):
+            yield groups[first][0], groups[first + width - 1][1]
 
 
-def _card_at(text: str, groups: list[tuple[int, int]], first: int) -> int:
-    """How many groups from `first` on make a card number; 0 if none do."""
-    for width in range(min(_MAX_GROUPS, len(groups) - first), 0, -1):
+def _cards(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Where card numbers begin among groups of digits, and how many groups each has.
+
+    A number that a point joins to a card number is no decimal for that.
+    """
+    first = free = 0  # the first group that may be part of one; those before `free` are not
+    while first < len(groups):
+        width = _card_at(text, groups, first, free, len(groups))
+        if not width:
+            first += 1
+            continue
+        yield first, width
+        # With this one known, those before it may be card numbers after all.
+        end, before = first, first - 1
+        while before >= free and _card_at(text, groups, before, free, end) == 1:
+            yield before, 1
+            end, before = before, before - 1
+        first = free = first + width
+
+
+def _card_at(text: str, groups: list[tuple[int, int]], first: int, free: int, end: int) -> int:
+    """How many groups from `first` on make a card number; 0 if none do.
+
+    Args:
+        text: the text.
+        groups: spans of its digits.
+        first: the first of them.
+        free: those before it are told already.
+        end: and those from here on.
+    """
+    for width in range(min(_MAX_GROUPS, end - first), 0, -1):
         part = groups[first : first + width]
-        sizes = tuple(end - start for start, end in part)
+        sizes = tuple(stop - start for start, stop in part)
         if width == 1:
-            if sizes[0] not in _LENGTHS or _is_decimal(text, *part[0]):
+            before = first > free and _is_point(text, groups[first - 1], part[0])
+            after = first + 1 < end and _is_point(text, part[0], groups[first + 1])
+            if sizes[0] not in _LENGTHS or before or after:
                 continue
         elif sizes not in _GROUPINGS:
             continue
-        if is_card_number("".join(text[start:end] for start, end in part)):
+        if is_card_number("".join(text[start:stop] for start, stop in part)):
             return width
     return 0
 
 
-def _is_decimal(text: str, start: int, end: int) -> bool:
-    before = start >= 2 and text[start - 1] == "." and text[start - 2].isdigit()
-    after = text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit()
-    return before or after
+def _is_point(text: str, one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether nothing but a point stands between two groups."""
+    return text[one[1] : other[0]] == "."
 
 
 def is_card_number(digits: str) -> bool:

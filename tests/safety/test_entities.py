@@ -5,7 +5,7 @@ import string
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from routec.safety.entities import KINDS, Entity, find, find_in_original, mask
@@ -331,8 +331,26 @@ def test_an_entity_outside_the_text_is_refused() -> None:
         mask("abc", [Entity("email", 2, 9)])
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("4111 1111 1111 1111.4242424242424242", 2),
+        ("4242424242424242.4111 1111 1111 1111", 2),
+        ("4242424242424242.4012888888881881.4111 1111 1111 1111", 1),
+        ("3.4242424242424242.4111 1111 1111 1111", 1),
+        ("4111 1111 1111 1111.4242424242424242.7", 1),
+        ("4242424242424242.4242424242424242", 0),
+    ],
+)
+def test_a_point_between_two_card_numbers_is_no_decimal_point(text: str, found: int) -> None:
+    cards = [entity for entity in find(text) if entity.kind == "credit_card"]
+    assert len(cards) == found
+    assert cards == sorted(cards, key=lambda card: card.start)
+
+
 @settings(max_examples=200, deadline=None)
 @given(MIXED)
+@example("4242424242424242+4111 1111 1111 1111.4242424242424242")
 def test_nothing_that_was_found_is_left_after_masking(text: str) -> None:
     entities = find_in_original(text)
     masked = mask(text, entities, "\n\n")
