@@ -54,6 +54,20 @@ def add_format(parser: argparse.ArgumentParser, choices: Sequence[str]) -> None:
     )
 
 
+def add_bootstrap(parser: argparse.ArgumentParser, help: str = "the Kafka cluster to use") -> None:
+    """Add ``--bootstrap``: the brokers to start from, as `kafka.bootstrap` takes them."""
+    parser.add_argument("--bootstrap", type=_brokers, metavar="HOST:PORT", help=help)
+
+
+def _brokers(text: str) -> str:
+    from routec.runtime.brokers import BrokersError, read_brokers
+
+    try:
+        return ",".join(read_brokers(text))
+    except BrokersError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.help}") from error
+
+
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """A type of arguments: a whole number from `low` to `high`."""
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from routec.cli.errors import CommandError, RefusedPolicy
 from routec.cli.reading import STDIN, runnable_policy
 from routec.compiler.lower import Unavailable, lower
@@ -100,6 +102,13 @@ def read_config(policy: str, given: str | None) -> Config:
         return load_config(path, os.environ)
     except ConfigError as error:
         raise CommandError(error.message, error.help) from error
+
+
+def with_bootstrap(config: Config, bootstrap: str | None) -> Config:
+    """The configuration for another cluster, if one is named."""
+    if bootstrap is None:
+        return config
+    return replace(config, kafka=replace(config.kafka, bootstrap=bootstrap))
 
 
 def find_config(policy: str) -> Path | None:

@@ -52,12 +52,6 @@ class LastingError(CommandError):
     """A worker cannot work, and could not if it was started again."""
 
 
-def with_bootstrap(config: Config, bootstrap: str) -> Config:
-    """The configuration for another cluster."""
-    kafka = msgspec.structs.replace(config.kafka, bootstrap=bootstrap)
-    return msgspec.structs.replace(config, kafka=kafka)
-
-
 def embedded(config: Config, broker: EmbeddedBroker) -> Config:
     """The configuration for the embedded broker, which knows neither TLS nor transactions."""
     kafka = Kafka(

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from routec.runtime.brokers import BrokersError, read_brokers
 from routec.runtime.keys import MOST_KEYS, PRIVATE, KeyTextError, read_public
 
 PREFIX = "ROUTEC_"
@@ -45,7 +46,13 @@ class _Duration:
     """Marks a field of seconds that may be written ``"50ms"``."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Brokers:
+    """Marks a field of addresses of brokers."""
+
+
 _DURATION = _Duration()
+_BROKERS = _Brokers()
 Seconds = Annotated[float, Meta(gt=0.0), _DURATION]
 SecondsOrZero = Annotated[float, Meta(ge=0.0), _DURATION]
 Count = Annotated[int, Meta(ge=1)]
@@ -58,7 +65,7 @@ Text = Annotated[str, Meta(min_length=1)]
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The cluster and how to reach it; options of TLS and SASL pass through to the client."""
 
-    bootstrap: Text = "localhost:9092"
+    bootstrap: Annotated[str, _BROKERS] = "localhost:9092"
     """Brokers to start from, ``HOST:PORT`` separated by commas."""
     group: Text = "routec"
     """Consumer group of the workers."""
@@ -385,7 +392,8 @@ def _convert(value: Any, hint: Any, key: str, base: Path, *, strict: bool) -> An
     elif isinstance(value, str) and not strict and _accepts_many(hint):
         value = _items(value, key)
     try:
-        return msgspec.convert(value, hint, strict=strict)
+        found = msgspec.convert(value, hint, strict=strict)
+        return _brokers(found, key) if _BROKERS in getattr(hint, "__metadata__", ()) else found
     except msgspec.ValidationError as error:
         reason = str(error)
         reason = reason[:1].lower() + reason[1:]
@@ -412,6 +420,13 @@ def _items(text: str, key: str) -> list[str]:
             key,
         )
     return items
+
+
+def _brokers(text: str, key: str) -> str:
+    try:
+        return ",".join(read_brokers(text))
+    except BrokersError as error:
+        raise ConfigError("invalid-value", f"`{key}`: {error.message}", error.help, key) from error
 
 
 def _seconds(value: Any, key: str, *, strict: bool) -> float:

@@ -21,10 +21,10 @@ import os
 from typing import TYPE_CHECKING
 
 from routec.cli import exits
-from routec.cli.arguments import add_format
+from routec.cli.arguments import add_bootstrap, add_format
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import run_client
-from routec.cli.programs import compile_file, read_config
+from routec.cli.programs import compile_file, read_config, with_bootstrap
 
 if TYPE_CHECKING:
     from routec.cli.render.styled import Line
@@ -45,7 +45,7 @@ EXAMPLES = """\
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec deploy``."""
     parser.add_argument("policy", metavar="POLICY", nargs="?", help="the policy to deploy")
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    add_bootstrap(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -100,10 +100,6 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"`{option}` needs a policy to try", "name its file")
     if options.canary is not None and options.shadow:
         raise CommandError("`--canary` and `--shadow` exclude each other", "leave one out")
-    if options.bootstrap is not None and ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
-        )
     program = None
     if options.policy is None:
         config = read_config("routec.toml", options.config)
@@ -116,11 +112,9 @@ def run(options: argparse.Namespace) -> int:
         )
 
     from routec.cli.signatures import signer_of
-    from routec.cli.worker import with_bootstrap
 
     signer = signer_of(os.environ)
-    if options.bootstrap is not None:
-        config = with_bootstrap(config, options.bootstrap)
+    config = with_bootstrap(config, options.bootstrap)
     work = _deploy(options, config, program, signer)
     return run_client(work, quiet=options.format == "json")
 

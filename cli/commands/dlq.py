@@ -19,12 +19,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from routec.cli.arguments import add_format, whole_number
+from routec.cli.arguments import add_bootstrap, add_format, whole_number
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import run_client
 
 if TYPE_CHECKING:
-    from routec.runtime.config import Config
     from routec.runtime.dlq import Selection
 
 EXAMPLES = """\
@@ -82,7 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="the configuration (default: routec.toml in this folder)",
         )
-        action.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+        add_bootstrap(action)
         add_format(action, ("full", "json"))
 
 
@@ -121,11 +120,10 @@ def run(options: argparse.Namespace) -> int:
     """Do what is asked."""
     if options.action == "show" and options.raw and options.format != "full":
         raise CommandError("`--raw` and `--format` exclude each other", "leave one out")
-    if options.bootstrap is not None and ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
-        )
-    config = _config(options)
+
+    from routec.cli.programs import read_config, with_bootstrap
+
+    config = with_bootstrap(read_config("", options.config), options.bootstrap)
 
     from routec.cli import letters
 
@@ -144,18 +142,6 @@ def run(options: argparse.Namespace) -> int:
             dry_run=options.dry_run,
         )
     return run_client(work, quiet=format == "json")
-
-
-def _config(options: argparse.Namespace) -> Config:
-    import msgspec
-
-    from routec.cli.programs import read_config
-
-    config = read_config("", options.config)
-    if options.bootstrap is None:
-        return config
-    kafka = msgspec.structs.replace(config.kafka, bootstrap=options.bootstrap)
-    return msgspec.structs.replace(config, kafka=kafka)
 
 
 def _selection(options: argparse.Namespace) -> Selection:

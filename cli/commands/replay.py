@@ -21,10 +21,10 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from routec.cli.arguments import add_format, whole_number
+from routec.cli.arguments import add_bootstrap, add_format, whole_number
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import run_client
-from routec.cli.programs import compile_file
+from routec.cli.programs import compile_file, with_bootstrap
 from routec.cli.reading import read_once
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="the end of them, not included; the end of the topic as of now if not given",
     )
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    add_bootstrap(parser)
     parser.add_argument("--topic", metavar="TOPIC", help="the topic (default: `topics.requests`)")
     parser.add_argument(
         "--partition",
@@ -125,11 +125,7 @@ def run(options: argparse.Namespace) -> int:
     )
     if begin is None or end is None:
         return run_client(replay_file(asked, options.events, options.decisions))
-    config = compiled.config
-    if options.bootstrap is not None:
-        from routec.cli.worker import with_bootstrap
-
-        config = with_bootstrap(config, options.bootstrap)
+    config = with_bootstrap(compiled.config, options.bootstrap)
     topic = config.topics.requests if options.topic is None else options.topic
     work = replay_topic(asked, config, topic, options.partition or (), begin, end)
     return run_client(work, quiet=options.format == "json")
@@ -149,10 +145,6 @@ def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:
         raise CommandError(
             "`--decisions` is of a file, and the requests are read from a topic",
             "name the topic of the decisions with `topics.decisions`",
-        )
-    if options.bootstrap is not None and ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
         )
 
     from routec.runtime.replay.whence import FORMS, LATEST, parse_whence

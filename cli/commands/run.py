@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from routec.cli.arguments import whole_number
+from routec.cli.arguments import add_bootstrap, whole_number
 from routec.cli.errors import CommandError
-from routec.cli.programs import compile_file, read_config
+from routec.cli.programs import compile_file, read_config, with_bootstrap
 from routec.cli.signatures import is_program, read_program
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the configuration (default: routec.toml beside the policy, else in this folder)",
     )
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    add_bootstrap(parser)
     parser.add_argument(
         "--embedded", action="store_true", help="run a broker in this process; keeps nothing"
     )
@@ -61,16 +61,11 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             "the embedded broker serves one worker only", "leave `--workers` out, or use Kafka"
         )
-    if options.bootstrap is not None and ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
-        )
     program, config = _read(options)
 
-    from routec.cli.worker import run_worker, with_bootstrap
+    from routec.cli.worker import run_worker
 
-    if options.bootstrap is not None:
-        config = with_bootstrap(config, options.bootstrap)
+    config = with_bootstrap(config, options.bootstrap)
     if options.workers == 1:
         return run_worker(program, config, embedded=options.embedded)
     from routec.cli.fleet import run_fleet

@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from routec.cli import exits
-from routec.cli.arguments import add_format
+from routec.cli.arguments import add_bootstrap, add_format
 from routec.cli.errors import CommandError
 from routec.cli.interrupts import run_client
-from routec.cli.programs import read_config
+from routec.cli.programs import read_config, with_bootstrap
 from routec.cli.text import visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ EXAMPLES = """\
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``routec status``."""
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="the Kafka cluster to use")
+    add_bootstrap(parser)
     parser.add_argument(
         "--config", metavar="FILE", help="the configuration (default: routec.toml in this folder)"
     )
@@ -41,18 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read the status topic to its end and show it."""
-    if options.bootstrap is not None and ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
-        )
     config = read_config("routec.toml", options.config)
     if not config.topics.status:
         raise CommandError("there is no status topic to read", "set `topics.status` in routec.toml")
-
-    from routec.cli.worker import with_bootstrap
-
-    if options.bootstrap is not None:
-        config = with_bootstrap(config, options.bootstrap)
+    config = with_bootstrap(config, options.bootstrap)
     return run_client(_show(config, options.format), quiet=options.format == "json")
 
 

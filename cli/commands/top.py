@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from routec.cli import exits
-from routec.cli.arguments import add_format, whole_number
+from routec.cli.arguments import add_bootstrap, add_format, whole_number
 from routec.cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help=f"addresses of workers' metrics (default: {_DEFAULT})",
     )
-    parser.add_argument(
-        "--bootstrap", metavar="HOST:PORT", help="find the workers of this Kafka cluster"
-    )
+    add_bootstrap(parser, "find the workers of this Kafka cluster")
     parser.add_argument(
         "--config", metavar="FILE", help="find the workers of the cluster of this configuration"
     )
@@ -92,23 +90,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    from routec.cli.programs import read_config
+    from routec.cli.programs import read_config, with_bootstrap
 
     if options.workers:
         raise CommandError(
             "addresses of workers and a cluster exclude each other",
             "leave out the addresses: the workers are found through Kafka",
         )
-    config = read_config("routec.toml", options.config)
-    if options.bootstrap is None:
-        return config
-    if ":" not in options.bootstrap:
-        raise CommandError(
-            f"`{options.bootstrap}` is no address of a broker", "write `--bootstrap HOST:PORT`"
-        )
-    from routec.cli.worker import with_bootstrap
-
-    return with_bootstrap(config, options.bootstrap)
+    return with_bootstrap(read_config("routec.toml", options.config), options.bootstrap)
 
 
 def _once(sight: Sight, seconds: float, format: str) -> int:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routec.cli.arguments import Parser, add_bootstrap
+from routec.cli.errors import CommandError
 from routec.runtime.config import Config, ConfigError, Secret, load_config
 
 CANARY = "canary-c41d"
@@ -258,6 +260,57 @@ def test_an_empty_secret_is_refused_by_its_variable(toml, key) -> None:
     error = refusal(path, {"ROUTEC_KAFKA__SASL_PASSWORD": "p", variable: ""})
     assert (error.code, error.key) == ("invalid-value", variable)
     assert error.message == f"`{variable}` is empty"
+
+
+BAD_BROKERS = [
+    ("", "`` is no address of a broker"),
+    ("foo", "`foo` is no address of a broker"),
+    ("a,b", "`a` is no address of a broker"),
+    ("a:1,b", "`b` is no address of a broker"),
+    ("a:1,", "`` is no address of a broker"),
+    (":9092", "`:9092` is no address of a broker"),
+    ("kafka://a:9092", "`kafka://a:9092` is no address of a broker"),
+    ("::1:9092", "`::1:9092` is no address of a broker"),
+    ("[::g]:9092", "`[::g]:9092` is no address of a broker"),
+    ("localhost:", "`` is no port of a broker"),
+    ("localhost:0", "`0` is no port of a broker"),
+    ("localhost:99999", "`99999` is no port of a broker"),
+    ("localhost:9092x", "`9092x` is no port of a broker"),
+    ("localhost:٩٠٩٢", "`٩٠٩٢` is no port of a broker"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_BROKERS)
+def test_brokers_are_checked_wherever_they_are_written(toml, text: str, says: str) -> None:
+    in_file = refusal(toml(f'[kafka]\nbootstrap = "{text}"'))
+    assert (in_file.code, in_file.key) == ("invalid-value", "kafka.bootstrap")
+    assert in_file.message.startswith(f"`kafka.bootstrap`: {says}")
+    variable = "ROUTEC_KAFKA__BOOTSTRAP"
+    in_environment = refusal(None, {variable: text})
+    assert (in_environment.code, in_environment.key) == ("invalid-value", variable)
+    assert in_environment.message.startswith(f"`{variable}`: {says}")
+    with pytest.raises(CommandError) as on_command_line:
+        main_parser().parse_args(["--bootstrap", text])
+    assert says in on_command_line.value.message
+
+
+def main_parser() -> Parser:
+    parser = Parser("routec status", "")
+    add_bootstrap(parser)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("text", "brokers"),
+    [
+        ("a:1", "a:1"),
+        ("broker-1.example.org:9092, broker_2:65535", "broker-1.example.org:9092,broker_2:65535"),
+        ("127.0.0.1:9092,[::1]:9093", "127.0.0.1:9092,[::1]:9093"),
+    ],
+)
+def test_brokers_may_be_several(toml, text: str, brokers: str) -> None:
+    assert load_config(toml(f'[kafka]\nbootstrap = "{text}"'), {}).kafka.bootstrap == brokers
+    assert main_parser().parse_args(["--bootstrap", text]).bootstrap == brokers
 
 
 def test_a_key_needs_its_certificate_and_so_does_its_password(toml) -> None:
