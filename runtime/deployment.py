@@ -157,7 +157,9 @@ def open_deployment(program: Program, config: Config, *, hash: str | None = None
     metrics.policy(service.policy_name, service.policy_hash)
     health.set(POLICY, True)
     health.set(MODELS, True)
-    live, records = LivePolicy(service), PolicyMetrics(metrics)
+    # Half of it: the other half is for the policy in force, in the place of a canary that hangs.
+    live = LivePolicy(service, config.runtime.decide_timeout / 2)
+    records = PolicyMetrics(metrics)
     return Deployment(config, service, live, records, metrics, health, server)
 
 

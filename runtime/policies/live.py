@@ -20,6 +20,8 @@ SLICE = 512
 """Answers dropped by a swap that are freed at once: decisions wait for so many, about 0.5 ms."""
 REST = 3.0
 """Time between two slices, in times of what the one before took."""
+CANARY_REST = 10.0
+"""Time for which a canary that did not answer is not asked, in times of what it was waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,13 @@ class LivePolicy:
     What a replacement leaves behind, dropped answers and policies that decide no more, is freed
     a slice at a time beside the decisions that follow.
 
+    A canary that does not answer in time decides nothing for some time, so that it holds the
+    requests of a partition up for a tenth of the time at most.
+
     Args:
         first: the policy to begin with.
+        patience: seconds for which a canary is waited for, so much less than a batch may take that
+            the policy in force can decide in its place; for ever if ``None``.
 
     Attributes:
         tried: requests that canaries decided.
@@ -61,8 +68,10 @@ class LivePolicy:
         comparer: compares with a shadow; without one a shadow is idle.
     """
 
-    def __init__(self, first: PolicyService) -> None:
+    def __init__(self, first: PolicyService, patience: float | None = None) -> None:
         self._state = InForce(first)
+        self._patience = patience
+        self._resting: tuple[PolicyService, float] | None = None
         self._in_batch = False
         self.tried = 0
         self.fallen_back = 0
@@ -98,11 +107,7 @@ class LivePolicy:
         settled: dict[int, Outcome] = {}
         chosen = canary.chosen(records, active)
         if chosen:
-            try:
-                answers = await canary.service.decide([records[at] for at in chosen])
-            except Exception:
-                log.exception("the canary failed; the policy in force decides its requests")
-                answers = []
+            answers = await self._ask(canary.service, [records[at] for at in chosen])
             settled = {
                 at: answer
                 for at, answer in zip(chosen, answers, strict=False)
@@ -114,6 +119,27 @@ class LivePolicy:
         answers = await active.decide([records[at] for at in rest]) if rest else []
         settled.update(zip(rest, answers, strict=True))
         return [settled[at] for at in range(len(records))]
+
+    async def _ask(self, canary: PolicyService, records: Sequence[Record]) -> list[Outcome]:
+        """What the canary decides; nothing where it fails, is too slow or rests for that."""
+        if self._resting is not None:
+            resting, until = self._resting
+            if resting is canary and time.monotonic() < until:
+                return []
+            self._resting = None
+        try:
+            async with asyncio.timeout(self._patience) as timer:
+                return await canary.decide(records)
+        except Exception:
+            if self._patience is not None and timer.expired():
+                self._resting = (canary, time.monotonic() + CANARY_REST * self._patience)
+                log.error(
+                    "the canary does not answer; for some time the policy in force decides",
+                    extra={"hash": canary.policy_hash, "seconds": self._patience},
+                )
+            else:
+                log.exception("the canary failed; the policy in force decides its requests")
+            return []
 
     def learn(self, responses: Sequence[Record]) -> None:
         """Take in response events."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -113,6 +115,32 @@ async def test_one_that_fails_inside_loses_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tried.service, "decide", fail)
     assert await routes(live, [asked(n, b"k") for n in range(10)]) == ["old"] * 10
     assert live.fallen_back == 10
+
+
+async def test_one_that_hangs_is_not_waited_for_and_then_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live = LivePolicy(open_service(OLD, Config()), patience=0.05)
+    activation = Activation(OLD, digest(OLD), live, open_here)
+    await activation.apply([canary(0, NEW, b"1")])
+    tried = live.in_force.canary
+    assert tried is not None
+    asked_for, real = 0, tried.service.decide
+
+    async def hang(records: Any) -> Any:
+        nonlocal asked_for
+        asked_for += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(tried.service, "decide", hang)
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            assert await routes(live, [asked(n, b"k") for n in range(10)]) == ["old"] * 10
+    assert (live.tried, live.fallen_back, asked_for) == (0, 20, 1)
+    # Once it has rested, or another one is tried in its place, it is asked again.
+    monkeypatch.setattr(tried.service, "decide", real)
+    monkeypatch.setattr("time.monotonic", lambda now=time.monotonic: now() + 0.5)
+    assert await routes(live, [asked(0, b"k")]) == ["new"]
 
 
 async def test_promoted_it_decides_all_and_withdrawn_nothing() -> None:
