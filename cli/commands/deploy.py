@@ -61,14 +61,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--shadow", action="store_true", help="only write what it would decide otherwise"
     )
     parser.add_argument(
-        "--promote", metavar="NAME", help="let the canary or shadow of a policy decide all"
+        "--promote",
+        type=_name,
+        metavar="NAME",
+        help="let the canary or shadow of a policy decide all",
     )
     parser.add_argument(
         "--rollback",
+        type=_name,
         metavar="NAME",
         help="withdraw the canary or shadow, else restore the program before",
     )
     add_format(parser, ("full", "json"))
+
+
+def _name(text: str) -> str:
+    """The name of a policy; what no policy can be called would only be looked for in vain."""
+    if not text.strip() or "/" in text:
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is no name of a policy: write the one that `routec status` shows"
+        )
+    return text
 
 
 def share(text: str) -> float:

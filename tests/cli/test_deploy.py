@@ -112,6 +112,11 @@ async def test_a_policy_with_errors_is_not_deployed(cluster: Cluster, tmp_path: 
         (["x.route", "--canary", "101%"], "`101%` is no share"),
         (["x.route", "--canary", "nan"], "`nan` is no share"),
         (["x.route", "--canary", "٥%"], "is no share"),
+        (["--promote", ""], "`` is no name of a policy"),
+        (["--rollback", ""], "`` is no name of a policy"),
+        (["--rollback", " "], "` ` is no name of a policy"),
+        (["--promote", "light/candidate"], "`light/candidate` is no name of a policy"),
+        ([""], "cannot read ``"),
         (["--promote", "a", "--bootstrap", "host"], "`host` is no address of a broker"),
     ],
 )
