@@ -147,11 +147,18 @@ def _range(options: argparse.Namespace) -> tuple[Whence | None, Whence | None]:
             "name the topic of the decisions with `topics.decisions`",
         )
 
-    from routec.runtime.replay.whence import FORMS, LATEST, parse_whence
+    from routec.runtime.replay.whence import FORMS, LATEST, ends_before, parse_whence
 
     now = time.time()
     try:
         begin = parse_whence(options.begin, now)
-        return begin, LATEST if options.to is None else parse_whence(options.to, now)
+        end = LATEST if options.to is None else parse_whence(options.to, now)
     except ValueError as error:
         raise CommandError(str(error), f"write {FORMS}") from error
+    if ends_before(begin, end, now):
+        to = "the end of now" if options.to is None else f"`--to {options.to}`"
+        raise CommandError(
+            f"the range ends before it begins: {to} is before `--from {options.begin}`",
+            "name a later place with `--to`, or an earlier one with `--from`",
+        )
+    return begin, end

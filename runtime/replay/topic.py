@@ -228,7 +228,8 @@ async def open_topic(
 
     Raises:
         StreamError: the cluster cannot be reached; the topic, or a partition of it, does not exist
-            or cannot be read; offsets are named for some of the partitions only.
+            or cannot be read; offsets are named for some of the partitions only; the range ends
+            before it begins.
     """
     async with AsyncExitStack() as stack:
         requests = await stack.enter_async_context(reader_of(config))
@@ -299,6 +300,8 @@ async def _settle(
     first, last = await _bounds(consumer, config, topic, numbers)
     starts = await _places(consumer, config, topic, first, last, begin)
     ends = await _places(consumer, config, topic, first, last, end)
+    if begin.kind != "earliest":
+        _refuse_reversed(topic, starts, ends)
     parts = []
     for number in numbers:
         start = min(max(starts[number], first[number]), last[number])
@@ -307,6 +310,18 @@ async def _settle(
         expired = max(0, min(first[number], ends[number]) - starts[number]) if named else 0
         parts.append(Part(number, start, stop, expired))
     return parts
+
+
+def _refuse_reversed(topic: str, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    """Refuse a range in which nothing can lie, in whatever partition."""
+    odd = next((number for number in starts if starts[number] > ends[number]), None)
+    if odd is not None and not any(starts[number] < ends[number] for number in starts):
+        raise StreamError(
+            "reversed-range",
+            f"the range ends before it begins: in partition {odd} of `{topic}` `--from` is offset "
+            f"{starts[odd]:,} and `--to` is {ends[odd]:,}",
+            "name a later place with `--to`, or an earlier one with `--from`",
+        )
 
 
 async def _places(

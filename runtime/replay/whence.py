@@ -68,6 +68,38 @@ def parse_whence(text: str, now: float) -> Whence:
         raise ValueError(f"`{text}` is no place in a topic") from error
 
 
+def ends_before(begin: Whence, end: Whence, now: float) -> bool:
+    """Whether a range ends before it begins, as far as that can be told without the topic.
+
+    A place in time and an offset can be compared only where the topic is.
+
+    Args:
+        begin: where it begins.
+        end: where it ends.
+        now: the present, seconds since the epoch: ``latest``.
+    """
+    if begin.kind in ("time", "latest"):
+        if end.kind == "earliest":
+            return True
+        if end.kind in ("time", "latest"):
+            return _time(begin, now) > _time(end, now)
+    if begin.kind == end.kind == "offset":
+        return begin.offset > end.offset
+    if {begin.kind, end.kind} <= {"offset", "offsets"}:
+        named = [set(one.offsets) for one in (begin, end) if one.kind == "offsets"]
+        numbers = set.intersection(*named)
+        return any(_offset(begin, n) > _offset(end, n) for n in numbers)
+    return False
+
+
+def _time(whence: Whence, now: float) -> int:
+    return whence.time_ms if whence.kind == "time" else round(now * 1000)
+
+
+def _offset(whence: Whence, partition: int) -> int:
+    return whence.offset if whence.kind == "offset" else whence.offsets[partition]
+
+
 def _places(text: str) -> Whence:
     offsets: dict[int, int] = {}
     for part in text.split(","):

@@ -157,6 +157,51 @@ async def test_a_part_of_it_is_replayed_from_offsets_to_offsets(cluster: Cluster
     assert (await cluster.replay("--from", "9", "--to", "3")).out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--from", "latest", "--to", "5"), "`--from` is offset 20 and `--to` is 5"),
+        (("--from", "21"), "`--from` is offset 21 and `--to` is 20"),
+    ],
+)
+async def test_a_range_that_ends_before_it_begins_is_refused(
+    cluster: Cluster, arguments: tuple[str, ...], says: str
+) -> None:
+    await cluster.write(REQUESTS, [(n % 4, request(n)) for n in range(80)])
+    result = await cluster.replay(*arguments)
+    assert (result.status, result.out) == (exits.UNABLE, "")
+    assert "error: the range ends before it begins: in partition 0 of `routec.requests`" in (
+        result.err
+    )
+    assert says in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "latest"),
+        ("--from", "20"),
+        ("--from", "7", "--to", "7"),
+        ("--from", "earliest", "--to", "earliest"),
+    ],
+)
+async def test_an_empty_range_is_none_that_is_reversed(
+    cluster: Cluster, arguments: tuple[str, ...]
+) -> None:
+    await cluster.write(REQUESTS, [(n % 4, request(n)) for n in range(80)])
+    result = await cluster.replay(*arguments)
+    assert (result.status, result.out) == (exits.FINE, "")
+
+
+async def test_a_range_that_is_reversed_in_some_partitions_is_read_in_the_others(
+    cluster: Cluster,
+) -> None:
+    await cluster.write(REQUESTS, [(n % 2, request(n)) for n in range(40)])
+    await cluster.write(REQUESTS, [(2, request(n)) for n in range(40)])
+    found = await cluster.summary("--from", "25", "--to", "latest")
+    assert found["events"] == 15
+
+
 async def test_another_policy_is_compared_with_what_was_recorded(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -246,6 +246,9 @@ async def test_from_a_time_and_from_offsets(lived: Config, replays: Replays) -> 
     assert (await replays("--from", stamp)).stdout.splitlines() == wanted
     earlier = [one for one in whole if one not in set(wanted)]
     assert (await replays("--from", "1h", "--to", stamp)).stdout.splitlines() == earlier
+    backwards = await replays("--from", "5", "--to", "2020-01-01")
+    assert (backwards.returncode, backwards.stdout) == (2, b"")
+    assert b"`--from` is offset 5 and `--to` is 0" in backwards.stderr
     some = await replays("--from", "1/40,2/100", "--to", "120", "--partition", "1", "--partition=2")
     assert some.stdout.splitlines() == [
         line

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routec.runtime.replay.whence import EARLIEST, LATEST, Whence, parse_whence
+from routec.runtime.replay.whence import EARLIEST, LATEST, Whence, ends_before, parse_whence
 
 NOW = 1_700_000_000.0
 
@@ -41,6 +41,37 @@ def test_every_form_is_read(text: str, meant: Whence) -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="`"):
         parse_whence(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "reversed_"),
+    [
+        ("earliest", "earliest", False),
+        ("earliest", "3d", False),
+        ("latest", "latest", False),
+        ("latest", "1s", True),
+        ("latest", "2999-01-01", False),
+        ("2h", "2h", False),
+        ("2h", "1h", False),
+        ("1h", "2h", True),
+        ("2999-01-01", "latest", True),
+        ("1h", "earliest", True),
+        ("7", "7", False),
+        ("7", "6", True),
+        ("7", "0/7,1/8", False),
+        ("7", "0/7,1/6", True),
+        ("0/7,1/6", "6", True),
+        ("0/7", "1/6", False),  # something else is wrong with it
+        ("7", "earliest", False),  # only the topic knows
+        ("7", "1h", False),
+        ("1h", "7", False),
+    ],
+)
+def test_what_ends_before_it_begins_is_known_without_the_topic(
+    begin: str, end: str, reversed_: bool
+) -> None:
+    places = (parse_whence(one, NOW) for one in (begin, end))
+    assert ends_before(*places, NOW) is reversed_
 
 
 @given(st.text(max_size=30))
