@@ -155,8 +155,27 @@ async def _change(
             return await registry.promote(config, options.promote, signer)
         return await registry.roll_back(config, options.rollback, signer)
     if options.canary is not None or options.shadow:
+        await _refuse_in_force(options, config, program, signer)
         return await registry.try_candidate(config, program, options.canary, signer)
     return await registry.deploy(config, program, signer)
+
+
+async def _refuse_in_force(
+    options: argparse.Namespace, config: Config, program: Program, signer: Signer | None
+) -> None:
+    """Refuse to try what decides already: workers leave such a candidate alone."""
+    from routec.compiler.program import digest, dump
+    from routec.runtime.policies.held import read_held
+
+    name = program.name
+    active = (await read_held(config, name, signer)).records.get(name)
+    if active is not None and active.value == dump(program):
+        role = "shadow" if options.shadow else "canary"
+        raise CommandError(
+            f"`{name}` is deployed with this very program, {digest(program)}, "
+            f"so there is nothing to try as a {role}",
+            "name the file of the policy to try; `routec status` shows what decides now",
+        )
 
 
 def _tell(options: argparse.Namespace, change: Change) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from routec.runtime.embedded import embedded_broker
 
@@ -45,6 +46,16 @@ async def test_deployed_programs_are_remembered_one_back_and_rolled_back(
     assert "error: no program of `light` is deployed\n" in refused.err
 
 
+async def test_what_is_no_program_is_not_remembered_as_the_one_before(cluster: Cluster) -> None:
+    first = await cluster.json(cluster.policy("one"))
+    await cluster.json(cluster.policy("two"))
+    async with AIOKafkaProducer(bootstrap_servers=cluster.bootstrap) as producer:
+        await producer.send_and_wait(TOPIC, b"no program", key=b"light")
+    await cluster.json(cluster.policy("three"))
+    back = await cluster.json("--rollback", "light")
+    assert (back["did"], back["hash"]) == ("restored", first["hash"])
+
+
 async def test_a_canary_is_promoted_or_withdrawn(cluster: Cluster) -> None:
     first = await cluster.json(cluster.policy("one"))
     tried = await cluster.json(cluster.policy("two"), "--canary", "5%")
@@ -75,6 +86,24 @@ async def test_a_shadow_is_a_candidate_too(cluster: Cluster) -> None:
     assert dict(held["light/candidate"].headers) == {"routec.candidate.mode": b"shadow"}
     assert (await cluster.json("--promote", "light"))["hash"] == tried["hash"]
     assert await cluster.hashes() == {"light": tried["hash"]}
+
+
+@pytest.mark.parametrize("trial", [("--canary", "50%"), ("--shadow",)])
+async def test_what_is_in_force_cannot_be_tried(cluster: Cluster, trial: tuple[str, ...]) -> None:
+    first = await cluster.json(cluster.policy("one"))
+    await cluster.json(cluster.policy("two"), "--canary", "5%")
+    before = await cluster.hashes()
+    refused = await cluster.deploy(cluster.policy("one"), *trial)
+    assert (refused.status, refused.out) == (2, "")
+    role = "canary" if "--canary" in trial else "shadow"
+    assert refused.err.startswith(
+        f"error: `light` is deployed with this very program, {first['hash']}, "
+        f"so there is nothing to try as a {role}\n"
+    )
+    assert await cluster.hashes() == before  # the candidate that was there goes on
+    # Promoted, the other one is in force, and the first can be tried.
+    await cluster.json("--promote", "light")
+    assert (await cluster.json(cluster.policy("one"), *trial))["did"] == "tried"
 
 
 async def test_it_says_what_it_did(cluster: Cluster) -> None:
