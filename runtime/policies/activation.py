@@ -15,6 +15,7 @@ from routec.runtime.engine.open import ServiceError
 from routec.runtime.policies.canary import Canary
 from routec.runtime.policies.instruction import Instruction, Refusal, Role, read_instruction
 from routec.runtime.policies.live import InForce, LivePolicy
+from routec.runtime.policies.order import Order, by_sequence
 from routec.runtime.policies.signature import Admission
 from routec.runtime.records import Record
 from routec.runtime.service import Memory, PolicyService, cached_alike
@@ -130,6 +131,7 @@ class Activation:
         self._observer = observer
         self.changed = changed
         self._admission = admission
+        self._order = Order()
         self.active = Standing(own_hash, time.time())
         self.candidate: Standing | None = None
         self._trial: Instruction | None = None
@@ -167,7 +169,7 @@ class Activation:
         for found in await asyncio.to_thread(self._read, records):
             if isinstance(found, Refusal):
                 self._refuse(found)
-            elif found is not None:
+            elif found is not None and self._goes_on(found):
                 wanted[found.role].append(found)
         candidates = wanted["candidate"]
         for instruction in reversed(wanted["active"]):
@@ -181,7 +183,14 @@ class Activation:
                 break
 
     def _read(self, records: Sequence[Record]) -> list[Instruction | Refusal | None]:
+        if self._admission is not None:
+            records = by_sequence(records)
         return [self._read_one(record) for record in records]
+
+    def _goes_on(self, found: Instruction) -> bool:
+        """Whether it is newer than what was followed; those that are signed say so themselves."""
+        key, place = found.role.encode(), (found.partition, found.time_ms)
+        return self._admission is not None or self._order.goes_on(key, *place)
 
     def _read_one(self, record: Record) -> Instruction | Refusal | None:
         try:

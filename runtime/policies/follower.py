@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.5
 _MAX_BACKOFF = 5.0
-_ABSENT = 30.0
-"""Seconds after which a control topic that was missing is looked for again."""
+_LOOK = 30.0
+"""Seconds after which a control topic that was missing, or partitions it gained, are looked for."""
 
 
 class PolicyFollower:
@@ -34,10 +35,14 @@ class PolicyFollower:
         config: the configuration, with a control topic.
         live: where policies are put in force.
         activation: puts them in force.
+        look: seconds after which the topic, or more of its partitions, is looked for again.
     """
 
-    def __init__(self, config: Config, live: LivePolicy, activation: Activation) -> None:
+    def __init__(
+        self, config: Config, live: LivePolicy, activation: Activation, look: float = _LOOK
+    ) -> None:
         self._config = config
+        self._look = look
         self._topic = config.topics.policies
         self._live = live
         self._activation = activation
@@ -66,10 +71,10 @@ class PolicyFollower:
             self._live.comparer.start()
         consumer = await connect(lambda: make_consumer(config, group=False), config)
         self._consumer = consumer
+        reader = TopicReader(consumer, config)
         try:
             async with asyncio.timeout(config.kafka.connect_timeout):
-                reader = await self._find(consumer)
-                if reader is not None:
+                if await self._find(reader, consumer):
                     ends = await consumer.end_offsets(self._partitions)
                     while not self._has_reached(ends):
                         await self._step(reader)
@@ -139,18 +144,14 @@ class PolicyFollower:
         if self._consumer is not None:
             await close(self._consumer, seconds)
 
-    async def _find(self, consumer: AIOKafkaConsumer) -> TopicReader | None:
-        """Begin at the start of the topic, if there is one."""
+    async def _find(self, reader: TopicReader, consumer: AIOKafkaConsumer) -> bool:
+        """Read the partitions that the topic has, those that are new from their start."""
         # Asking for all of them: asking for one by name may create it.
         cluster = await consumer._client.fetch_all_metadata()
         numbers = cluster.partitions_for_topic(self._topic) or ()
-        if not numbers:
-            return None
-        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        reader = TopicReader(consumer, self._config)
-        await reader.add(partitions)
-        self._partitions = partitions
-        return reader
+        await reader.add([TopicPartition(self._topic, number) for number in numbers])
+        self._partitions = list(reader.positions)
+        return bool(self._partitions)
 
     def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         return all(self._applied.get(partition, 0) >= end for partition, end in ends.items())
@@ -164,16 +165,18 @@ class PolicyFollower:
             self._applied = dict(reader.positions)
             self._moved.notify_all()
 
-    async def _follow(self, consumer: AIOKafkaConsumer, reader: TopicReader | None) -> None:
+    async def _follow(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         backoff = self._config.kafka.retry_backoff
+        looked = time.monotonic()
         while True:
             try:
-                if reader is None:
-                    reader = await self._find(consumer)
-                if reader is None:
-                    await asyncio.sleep(_ABSENT)
-                    continue
-                await self._step(reader)
+                if time.monotonic() - looked >= self._look:
+                    looked = time.monotonic()
+                    await self._find(reader, consumer)
+                if self._partitions:
+                    await self._step(reader)
+                else:
+                    await asyncio.sleep(min(self._look, _POLL))
                 backoff = self._config.kafka.retry_backoff
             except asyncio.CancelledError:
                 raise

@@ -158,11 +158,9 @@ class Verifier:
         if len(found) != len(ours):
             raise _malformed("a header is there twice")
         signature = found.pop(SIGNATURE)
-        sequence = found.get(SEQUENCE, b"")
-        # The digits as they are written by `sign_record`: ASCII, and no other way to write it.
-        if not sequence.isdigit() or len(sequence) > 19 or str(int(sequence)).encode() != sequence:
+        number = _number(found.get(SEQUENCE, b""))
+        if number is None:
             raise _malformed(f"the header `{SEQUENCE}` must be a number")
-        number = int(sequence)
         if number > MOST_SEQUENCE:
             raise _malformed(f"the header `{SEQUENCE}` must be below 2^63")
         message = _record_message(record.topic, record.key or b"", record.value, found.items())
@@ -250,6 +248,19 @@ def open_admission(keys: Sequence[str]) -> Admission | None:
         KeyTextError: one is no public key.
     """
     return Admission(Verifier(keys)) if keys else None
+
+
+def claimed_sequence(record: Record) -> int:
+    """The sequence number that a record says it has, true or not; -1 for none."""
+    number = _number(dict(record.headers).get(SEQUENCE, b""))
+    return -1 if number is None else number
+
+
+def _number(text: bytes) -> int | None:
+    """The digits as they are written by `sign_record`: ASCII, and no other way to write it."""
+    if not text.isdigit() or len(text) > 19 or str(int(text)).encode() != text:
+        return None
+    return int(text)
 
 
 def _read_signature(text: bytes) -> tuple[str, bytes]:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 
 from routec.runtime.config import Config
+from routec.runtime.policies.order import Order
 from routec.runtime.records import Headers, Record
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
 from routec.runtime.stream.errors import StreamError
@@ -28,9 +29,12 @@ async def read_compacted(config: Config, topic: str) -> dict[bytes, Record]:
         StreamError: the cluster cannot be reached, or the topic is missing or cannot be read.
     """
     held: dict[bytes, Record] = {}
+    order = Order()
 
     def take(record: Record) -> None:
         if record.key is None:
+            return
+        if not order.goes_on(record.key, record.partition, record.timestamp_ms):
             return
         held.pop(record.key, None)
         if record.value is not None:
