@@ -7,7 +7,8 @@ stays, and `routec status` says why.
 --canary has the policy decide a share of the requests, chosen by their keys, until it is promoted
 or rolled back. --shadow has it decide nothing: what it would have decided otherwise goes to the
 topic `routec.differences`. --rollback withdraws either; without one it goes back to the program
-before, and without that to the one each worker was started with.
+before, and without that to the one each worker was started with. Each goes a step further, so
+after an error see with `routec status` whether it was written before you repeat it.
 
 With ROUTEC_SIGNING_KEY in the environment, a private key of `routec keys new`, what is written is
 signed. Workers with `policies.keys` refuse all else.

@@ -20,7 +20,7 @@ from routec.runtime.observe.json_schema import (
     object_of,
     or_null,
 )
-from routec.runtime.policies.instruction import CANDIDATE, MODE, PREVIOUS, SHARE
+from routec.runtime.policies.instruction import BEFORE, CANDIDATE, MODE, PREVIOUS, SHARE
 from routec.runtime.policies.signature import SEQUENCE, SIGNATURE
 from routec.runtime.policies.status import FailureStatus, ProgramStatus, WorkerStatus
 
@@ -84,6 +84,13 @@ def messages() -> dict[str, Any]:
             "pattern": r"^[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$",
         },
     }
+    before = {
+        BEFORE: {
+            "description": "Of a policy in force: hash of the program that is kept under "
+            f"`NAME{PREVIOUS}`.",
+            "type": "string",
+        },
+    }
     signed = {
         SIGNATURE: {
             "description": "Over topic, key, value and all other headers of routec; asked for "
@@ -97,7 +104,7 @@ def messages() -> dict[str, Any]:
         "policy": {
             "summary": "A policy to put in force; a tombstone takes it back",
             "contentType": "application/json",
-            "headers": {"type": "object", "properties": candidate | signed},
+            "headers": {"type": "object", "properties": candidate | before | signed},
             "payload": or_null(named("ProgramFile")),
             "bindings": _key(
                 f"`NAME`, the policy in force; `NAME{CANDIDATE}`, one that is tried beside it; "

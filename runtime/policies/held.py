@@ -21,11 +21,13 @@ class Held:
         records: by key, the newest that counts; keys with a tombstone are left out.
         refused: by key without one that counts, why the newest does not.
         sequence: the highest sequence number of those that count; -1 without any.
+        signed: whether only what is signed counts.
     """
 
     records: Mapping[str, Record]
     refused: Mapping[str, str]
     sequence: int = -1
+    signed: bool = False
 
 
 async def read_held(config: Config, name: str, signer: Signer | None) -> Held:
@@ -59,7 +61,9 @@ async def read_held(config: Config, name: str, signer: Signer | None) -> Held:
         try:
             signed = admission.admit(record)
         except SignatureError as error:
-            refused[key] = error.message
+            # Of what is only older there is a newer one, which counts.
+            if error.code != "replayed-policy":
+                refused[key] = error.message
             return
         if signed is None:
             return
@@ -70,7 +74,8 @@ async def read_held(config: Config, name: str, signer: Signer | None) -> Held:
             records[key] = record
 
     await read_topic(config, config.topics.policies, take)
-    return Held(records, {key: why for key, why in refused.items() if key not in records}, highest)
+    still = {key: why for key, why in refused.items() if key not in records}
+    return Held(records, still, highest, signed=True)
 
 
 def signed(

@@ -25,6 +25,9 @@ MODE = "routec.candidate.mode"
 SHARE = "routec.candidate.share"
 """Header of a canary: the share of requests that it decides, above 0 to 1."""
 
+BEFORE = "routec.previous"
+"""Header of a policy in force: hash of the program that is kept as the one before it."""
+
 Role = Literal["active", "candidate"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from routec.compiler.program import Program, ProgramError, digest, dump, load
 from routec.runtime.config import Config
 from routec.runtime.policies.held import Held, read_held, signed
-from routec.runtime.policies.instruction import CANDIDATE, MODE, PREVIOUS, SHARE
+from routec.runtime.policies.instruction import BEFORE, CANDIDATE, MODE, PREVIOUS, SHARE
 from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import WorkerStatus, decode_status
 from routec.runtime.policies.topic import Write, read_compacted, write_records
@@ -63,13 +63,8 @@ async def deploy(config: Config, program: Program, signer: Signer | None = None)
     """
     name, hash = program.name, digest(program)
     held = await _held(config, name, signer)
-    before = held.records.get(name)
-    writes: list[Write] = []
-    if before is not None and before.value != dump(program):
-        writes.append((name + PREVIOUS, before.value, ()))
-    writes.append((name, dump(program), ()))
-    await _write(config, name, writes, signer, held)
-    return Change(name, "deployed", hash, _hash(before))
+    await _write(config, name, _in_force(held, name, dump(program)), signer, held)
+    return Change(name, "deployed", hash, _hash(held.records.get(name)))
 
 
 async def try_candidate(
@@ -110,7 +105,7 @@ async def promote(config: Config, name: str, signer: Signer | None = None) -> Ch
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
     held = await _held(config, name, signer)
-    candidate, before = held.records.get(name + CANDIDATE), held.records.get(name)
+    candidate = held.records.get(name + CANDIDATE)
     _refuse(held, name + CANDIDATE, "the candidate", "promoted")
     if candidate is None or candidate.value is None:
         raise DeployError(
@@ -126,19 +121,17 @@ async def promote(config: Config, name: str, signer: Signer | None = None) -> Ch
             f"the candidate of `{name}` cannot be put in force: {error}",
             f"deploy it again, or withdraw it: `routec deploy --rollback {name}`",
         ) from error
-    writes: list[Write] = []
-    if before is not None and before.value != candidate.value:
-        writes.append((name + PREVIOUS, before.value, ()))
     # The candidate is taken back after it is in force, in one batch: nobody decides by less.
-    writes += [(name, candidate.value, ()), (name + CANDIDATE, None, ())]
+    writes = [*_in_force(held, name, candidate.value), (name + CANDIDATE, None, ())]
     await _write(config, name, writes, signer, held)
-    return Change(name, "promoted", digest(program), _hash(before))
+    return Change(name, "promoted", digest(program), _hash(held.records.get(name)))
 
 
 async def roll_back(config: Config, name: str, signer: Signer | None = None) -> Change:
     """Withdraw a policy's candidate; without one, go back to the program before.
 
-    Without a program before, each worker goes back to the one it was started with.
+    Without a program before, each worker goes back to the one it was started with. So it is with a
+    second call after one that was written, even if it failed with ``unwritable-topic``.
 
     Args:
         config: where.
@@ -146,7 +139,8 @@ async def roll_back(config: Config, name: str, signer: Signer | None = None) -> 
         signer: signs what is written.
 
     Raises:
-        DeployError: there is nothing to go back from, or a signature is missing or wrong.
+        DeployError: there is nothing to go back from, a signature is missing or wrong, or what is
+            kept as the program before is another one than that.
         StreamError: the cluster cannot be reached, or the control topic is missing.
     """
     held = await _held(config, name, signer)
@@ -163,6 +157,15 @@ async def roll_back(config: Config, name: str, signer: Signer | None = None) -> 
             "its workers decide by what they were started with; `routec status` shows it",
         )
     _refuse(held, name + PREVIOUS, "the program before", "restored")
+    if held.signed and _hash(previous) != _before(active):
+        # It was signed once, but not for this turn: the newest may be gone, or an older one
+        # written again by who kept it.
+        raise DeployError(
+            "other-previous",
+            f"the program before cannot be restored: `{name}{PREVIOUS}` does not hold the one that "
+            f"the policy in force names in its header `{BEFORE}`",
+            "deploy the policy that you want instead",
+        )
     if previous is None:
         await _write(config, name, [(name, None, ())], signer, held)
         return Change(name, "reset", None, _hash(active))
@@ -191,6 +194,27 @@ def _hash(record: Record | None) -> str | None:
         return digest(load(record.value))
     except (ProgramError, ValueError, RecursionError):
         return None
+
+
+def _in_force(held: Held, name: str, value: bytes) -> list[Write]:
+    """What puts a program in force, and keeps the one that is as the one before.
+
+    Its header says which that is, so that nothing else is restored in its name.
+    """
+    writes: list[Write] = []
+    active = held.records.get(name)
+    before = _before(active)
+    if active is not None and active.value != value and (hash := _hash(active)) is not None:
+        writes.append((name + PREVIOUS, active.value, ()))
+        before = hash
+    headers: Headers = () if before is None else ((BEFORE, before.encode()),)
+    return [*writes, (name, value, headers)]
+
+
+def _before(active: Record | None) -> str | None:
+    """The hash of the program that the one in force names as the one before it."""
+    found = None if active is None else dict(active.headers).get(BEFORE)
+    return None if found is None else found.decode("utf-8", "replace")
 
 
 async def _held(config: Config, name: str, signer: Signer | None) -> Held:

@@ -108,7 +108,8 @@ async def write_records(config: Config, name: str, records: Sequence[Write]) -> 
             "unwritable-topic",
             f"nothing could be written to `{topic}`, or it is not known whether it was: "
             f"{error or 'it takes too long'}",
-            "see `routec status`, then try again; a program of some size needs a larger "
+            "see with `routec status` whether it was, and only if not try again: a second "
+            "`--rollback` goes back one step more; a program of some size needs a larger "
             "`max.message.bytes` of the topic",
         ) from error
     finally:

@@ -174,6 +174,34 @@ async def test_where_only_what_was_slipped_in_is_left_nothing_is_brought_back(
     assert "the program before cannot be restored: the record is not signed" in result.err
 
 
+@pytest.mark.parametrize("left", [0, None])
+async def test_only_the_program_that_the_one_in_force_names_is_restored(
+    cluster: Signing, left: int | None
+) -> None:
+    for name in ("one", "two", "three"):
+        await cluster.json(cluster.policy(name))
+    # As after a compaction that somebody had helped: an older one that was signed once, or none.
+    value = None if left is None else (await cluster.written())[left].value
+    headers = OURS.sign_record(TOPIC, b"light/previous", value, (), 2**62)
+    await cluster.slip("light/previous", value, headers)
+    before = await cluster.hashes()
+    result = await cluster.deploy("--rollback", "light")
+    assert (result.status, result.out) == (2, "")
+    assert "the program before cannot be restored: `light/previous` does not hold" in result.err
+    assert await cluster.hashes() == before
+
+
+async def test_a_promoted_policy_names_the_one_before_it_too(cluster: Signing) -> None:
+    one = await cluster.json(cluster.policy("one"))
+    await cluster.json(cluster.policy("two"), "--shadow")
+    await cluster.json("--promote", "light")
+    assert dict((await cluster.held())["light"].headers)["routec.previous"] == one["hash"].encode()
+    # The same once more goes on naming it.
+    await cluster.json(cluster.policy("two"))
+    back = await cluster.json("--rollback", "light")
+    assert (back["did"], back["hash"]) == ("restored", one["hash"])
+
+
 async def test_before_workers_ask_for_signatures_all_is_signed_already(cluster: Signing) -> None:
     cluster.trust()
     first = await cluster.json(cluster.policy("one"))
