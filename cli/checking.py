@@ -58,6 +58,11 @@ class One:
     comments: tuple[Diagnostic, ...]
 
     @property
+    def unread(self) -> bool:
+        """Whether its own file is no text that could be read: not UTF-8, or too large."""
+        return not self.checked.sources
+
+    @property
     def policy(self) -> Policy | None:
         """The policy, where it has no errors and decides anything."""
         policy = self.checked.policy

@@ -44,6 +44,11 @@ class RefusedPolicy(Exception):
         self.findings = findings
         self.sources = sources
 
+    @property
+    def unread(self) -> bool:
+        """Whether the policy's own file is no text: not UTF-8, or too large."""
+        return not self.sources
+
 
 def complain(message: str, help: str | None) -> None:
     """Say on standard error what went wrong, and how to mend it."""

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from routec.cli.render.styled import write
 
         write(full(error.findings, error.sources), sys.stderr)
-        return exits.FOUND
+        return exits.UNABLE if error.unread else exits.FOUND
     except BrokenPipeError:
         # What is left in the buffer must not be flushed into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,7 @@
 Reads each policy with all that it imports, and proves what can be proved of it: which routes can
 never win, which clash, which conditions no request meets, which promises break. The exit status
 is 0 where nothing is wrong, 1 where there are errors (with --strict also warnings, and what could
-not be decided), 2 where a file cannot be read.
+not be decided), 2 where a file cannot be read, or is no UTF-8 text.
 """
 
 from __future__ import annotations
@@ -169,6 +169,8 @@ def _fix(options: argparse.Namespace) -> int:
     if count or rest:
         said = f"would fix {count} finding{'' if count == 1 else 's'}"
         write([line(f"{said}; {_counted(rest)} would be left" if rest else said)], sys.stderr)
+    if any(one.unread for one in found.checks):
+        return exits.UNABLE
     return exits.FOUND if fixed.after or _failing(options, rest) else exits.FINE
 
 
@@ -188,6 +190,8 @@ def _say(options: argparse.Namespace, found: Report, extra: _Extra) -> int:
             said = f"{unread.count} of the recorded requests cannot be used; line {number}: {why}"
             write([(("warning", "warning"), (f": {said}", ""))], sys.stderr)
     _print(options, found, extra)
+    if any(one.unread for one in found.checks):
+        return exits.UNABLE
     return exits.FOUND if _failing(options, found.findings) else exits.FINE
 
 

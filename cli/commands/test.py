@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     results: list[tuple[str, CaseResult]] = []
     refused: dict[tuple[str, object, str], Diagnostic] = {}
     sources: dict[str, Source] = {}
+    unread = False
     files = list(policy_files(options.paths))
     for file in files:
         if len(files) > 1 and file != STDIN and _only_declares(file):
@@ -54,11 +55,14 @@ def run(options: argparse.Namespace) -> int:
         except RefusedPolicy as error:
             refused.update({(f.code, f.span, f.message): f for f in error.findings})
             sources.update(error.sources)
+            unread = unread or error.unread
             continue
         sources.update(compiled.sources)
         ran = asyncio.run(run_cases(compiled, live=options.live))
         results += [(compiled.policy.name, result) for result in ran]
     _print(options.format, results, list(refused.values()), sources)
+    if unread:
+        return exits.UNABLE
     good = not refused and all(result.passed for _, result in results)
     return exits.FINE if good else exits.FOUND
 
