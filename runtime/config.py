@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from routec.runtime.admissible import admissible, how, written
 from routec.runtime.brokers import BrokersError, read_brokers
 from routec.runtime.keys import MOST_KEYS, PRIVATE, KeyTextError, read_public
 
@@ -57,15 +58,28 @@ Seconds = Annotated[float, Meta(gt=0.0), _DURATION]
 SecondsOrZero = Annotated[float, Meta(ge=0.0), _DURATION]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-TopicName = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z")]
-OptionalTopic = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{0,249}\Z")]
+_TOPIC = "the name of a topic, of at most 249 letters, digits, `.`, `_` and `-`"
+TopicName = Annotated[
+    str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z", description=_TOPIC)
+]
+OptionalTopic = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{0,249}\Z",
+        description=f'{_TOPIC}, or `""` for none',
+    ),
+]
 Text = Annotated[str, Meta(min_length=1)]
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The cluster and how to reach it; options of TLS and SASL pass through to the client."""
 
-    bootstrap: Annotated[str, _BROKERS] = "localhost:9092"
+    bootstrap: Annotated[
+        str,
+        Meta(description='brokers in one text, such as `"broker-1:9092,broker-2:9092"`'),
+        _BROKERS,
+    ] = "localhost:9092"
     """Brokers to start from, ``HOST:PORT`` separated by commas."""
     group: Text = "routec"
     """Consumer group of the workers."""
@@ -164,7 +178,13 @@ class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: Literal["exemplars", "linear"]
     path: Path
     """File of labelled examples (`exemplars`) or of weights (`linear`)."""
-    device: Annotated[str, Meta(pattern=r"\A(cpu|cuda(:[0-9]{1,2})?)\Z")] = "cpu"
+    device: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(cpu|cuda(:[0-9]{1,2})?)\Z",
+            description="`cpu`, `cuda`, or `cuda:0` and so on",
+        ),
+    ] = "cpu"
     batch: Annotated[int, Meta(ge=1, le=4096)] = 32
     deadline: Seconds = 0.2
 
@@ -385,19 +405,18 @@ def _convert(value: Any, hint: Any, key: str, base: Path, *, strict: bool) -> An
         if not isinstance(value, str) or not value or "\0" in value:
             raise ConfigError("invalid-value", f"`{key}` must be a path", "give a file name", key)
         return base / value
-    if _DURATION in getattr(hint, "__metadata__", ()):
+    given = value
+    if duration := _DURATION in getattr(hint, "__metadata__", ()):
         value = _seconds(value, key, strict=strict)
     elif isinstance(value, bool) and not _accepts(hint, bool):
-        raise ConfigError("invalid-value", f"`{key}` cannot be a boolean", _expected(hint), key)
+        raise _not_admitted(given, hint, key, strict=strict)
     elif isinstance(value, str) and not strict and _accepts_many(hint):
         value = _items(value, key)
     try:
         found = msgspec.convert(value, hint, strict=strict)
         return _brokers(found, key) if _BROKERS in getattr(hint, "__metadata__", ()) else found
     except msgspec.ValidationError as error:
-        reason = str(error)
-        reason = reason[:1].lower() + reason[1:]
-        raise ConfigError("invalid-value", f"`{key}`: {reason}", _expected(hint), key) from error
+        raise _not_admitted(given, hint, key, strict=strict, duration=duration) from error
 
 
 def _accepts_many(hint: Any) -> bool:
@@ -446,13 +465,15 @@ def _seconds(value: Any, key: str, *, strict: bool) -> float:
     )
 
 
-def _expected(hint: Any) -> str:
-    if hint is bool:
-        return "write `true` or `false`"
-    options = getattr(hint, "__args__", ())
-    if options and all(isinstance(option, str) for option in options):
-        return "use one of " + ", ".join(f"`{option}`" for option in options)
-    return "see the configuration reference for what it may be"
+def _not_admitted(
+    value: Any, hint: Any, key: str, *, strict: bool, duration: bool = False
+) -> ConfigError:
+    """Why a value is refused, in the words of whoever writes a configuration."""
+    what = written(value, hint, in_file=strict)
+    help = f"write {admissible(hint, duration=duration)}"
+    if strict and not duration:
+        help += how(value, hint)
+    return ConfigError("invalid-value", f"`{key}` cannot be {what}", help, key)
 
 
 def _unknown(name: str, known: Iterable[str], key: str, kind: str) -> ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_type_hints
 
 import msgspec
 import pytest
@@ -12,7 +13,21 @@ from hypothesis import strategies as st
 
 from routec.cli.arguments import Parser, add_bootstrap
 from routec.cli.errors import CommandError
-from routec.runtime.config import Config, ConfigError, Secret, load_config
+from routec.runtime.admissible import admissible
+from routec.runtime.config import (
+    Cache,
+    Classifier,
+    Config,
+    ConfigError,
+    Embedder,
+    Kafka,
+    Observability,
+    Policies,
+    Runtime,
+    Secret,
+    Topics,
+    load_config,
+)
 
 CANARY = "canary-c41d"
 
@@ -262,6 +277,79 @@ def test_an_empty_secret_is_refused_by_its_variable(toml, key) -> None:
     assert error.message == f"`{variable}` is empty"
 
 
+@pytest.mark.parametrize(
+    ("text", "says", "help"),
+    [
+        ('kafka.group = ""', "cannot be empty", "write text that is not empty"),
+        ("kafka.group = 3", "cannot be `3`", "write text that is not empty, in quotes"),
+        ("kafka.group = {a = 1}", "cannot be a table", "write text that is not empty"),
+        ("kafka.group = 1979-05-27", "cannot be a date or time", "write text that is not empty"),
+        ("kafka.instance_id = 4", "cannot be `4`", "write text that is not empty, in quotes"),
+        (
+            'kafka.bootstrap = ["a:1"]',
+            "cannot be a list",
+            'write brokers in one text, such as `"broker-1:9092,broker-2:9092"`',
+        ),
+        ('kafka.start = "never"', "cannot be `never`", "write one of `earliest`, `latest`"),
+        (
+            'policies.keys = "a"',
+            "cannot be text",
+            'write a list of texts, such as `["a", "b"]`, at most 16',
+        ),
+        (
+            "policies.keys = [1]",
+            "cannot be this list",
+            'write a list of texts, such as `["a", "b"]`, at most 16',
+        ),
+        ("runtime.batch_size = 0", "cannot be `0`", "write a whole number from 1 to 10,000"),
+        ("runtime.batch_size = true", "cannot be `true`", "write a whole number from 1 to 10,000"),
+        (
+            'runtime.batch_size = "many"',
+            "cannot be text",
+            "write a whole number from 1 to 10,000, without quotes",
+        ),
+        ("runtime.batch_size = 7.5", "cannot be `7.5`", "write a whole number from 1 to 10,000"),
+        ("cache.capacity = 0", "cannot be `0`", "write a whole number of at least 1"),
+        ("runtime.linger = -1", "cannot be `-1`", "write a duration of at least 0"),
+        ('runtime.decide_timeout = "0 s"', "cannot be `0 s`", "write a duration above 0"),
+        (
+            "runtime.max_dead_letter_ratio = 2",
+            "cannot be `2`",
+            "write a number above 0 and up to 1",
+        ),
+        ("observability.metrics = 1", "cannot be `1`", "write `true` or `false`"),
+        (
+            'topics.dlq = "a b"',
+            "cannot be this text",
+            "write the name of a topic, of at most 249 letters, digits, `.`, `_` and `-`",
+        ),
+    ],
+)
+def test_what_may_be_written_is_said_in_words(toml, text: str, says: str, help: str) -> None:
+    error = refusal(toml(text))
+    key = text.partition(" ")[0]
+    assert error.message == f"`{key}` {says}"
+    assert error.help == help
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [("0", "`0`"), ("-3", "`-3`"), ("lots", "this text"), ("", "empty")]
+)
+def test_the_environment_is_all_text(value: str, says: str) -> None:
+    error = refusal(None, {"ROUTEC_RUNTIME__BATCH_SIZE": value})
+    assert error.message == f"`ROUTEC_RUNTIME__BATCH_SIZE` cannot be {says}"
+    assert error.help == "write a whole number from 1 to 10,000"
+
+
+def test_every_field_has_words_and_none_of_the_schema() -> None:
+    for struct in (Kafka, Topics, Policies, Runtime, Classifier, Embedder, Cache, Observability):
+        for name, hint in get_type_hints(struct, include_extras=True).items():
+            words = admissible(hint)
+            assert words, name
+            for schema in ("expected", "array", "str ", "`str`", "int ", "float", "regex", "<="):
+                assert schema not in words, (name, words)
+
+
 BAD_BROKERS = [
     ("", "`` is no address of a broker"),
     ("foo", "`foo` is no address of a broker"),
@@ -333,6 +421,9 @@ def test_a_key_needs_its_certificate_and_so_does_its_password(toml) -> None:
         f'[kafka]\nsasl_pasword = "{CANARY}"',
         f'[kafka]\nsasl_password = ["{CANARY}"]',
         f'[kafka]\nsasl_password = "{CANARY}',
+        f'[runtime]\nbatch_size = "{CANARY}"',
+        f'[policies]\nkeys = "{CANARY}"',
+        f'[topics]\ndlq = "{CANARY} x"',
         f'[kafak]\nsasl_password = "{CANARY}"',
         '[kafka]\nsecurity_protocol = "SASL_SSL"',
         "[kafka]\nheartbeat_interval = 60",
