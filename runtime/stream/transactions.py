@@ -112,7 +112,7 @@ class TransactionalWriter:
         self._patience = config.kafka.transaction_timeout * _SHARE
         self._producer: AIOKafkaProducer | None = None
         self._offset: int | None = None
-        self._most = config.runtime.max_in_flight_events
+        self._most = self._events = config.runtime.max_in_flight_events
         self._fences = 0
         self._unexplained = 0
 
@@ -165,8 +165,30 @@ class TransactionalWriter:
         )
 
     async def write(self, unit: Unit) -> None:
-        """Commit a unit in one transaction, with as many tries as it takes."""
+        """Commit a unit in one transaction, or in several where one takes too long."""
         assert unit.start == self._offset, "units follow each other"
+        written: list[Unit] = []
+        left = [unit]
+        while left:
+            part, rest = left.pop().cut(self._events)
+            if rest is not None:
+                left.append(rest)
+            if await self._commit(part):
+                written.append(part)
+                self._events = min(2 * self._events, self._config.runtime.max_in_flight_events)
+            else:
+                left.append(part)
+                self._events = max(1, part.events // 2)
+        if len(written) > 1:
+            unit.join(written)
+
+    async def _commit(self, unit: Unit) -> bool:
+        """Commit a unit in one transaction, with as many tries as it takes.
+
+        Returns:
+            False if the broker does not take so much in the time that a transaction has.
+        """
+        late = False
         backoff = self._config.kafka.retry_backoff
         while True:
             try:
@@ -174,7 +196,7 @@ class TransactionalWriter:
                     self._offset = unit.end
                     self._fences = self._unexplained = 0
                     self._most = self._config.runtime.max_in_flight_events
-                    return
+                    return True
                 reason = "refused"
             except _REFUSES_US as error:
                 raise _forbidden(self._config, error) from error
@@ -184,6 +206,7 @@ class TransactionalWriter:
             # The client asserts where it is in a state that it cannot leave.
             except (KafkaError, IllegalOperation, OSError, TimeoutError, AssertionError) as error:
                 reason = "error"
+                late = isinstance(error, TimeoutError)
                 self._working(False)
                 log.warning("a transaction failed", extra=self._about(error))
                 if await self._lease.ends_within(backoff):
@@ -202,9 +225,11 @@ class TransactionalWriter:
             if offset == unit.end:
                 # The broker had committed it, its answer was lost.
                 self._fences = self._unexplained = 0
-                return
+                return True
             if offset != unit.start:
                 raise Displaced(offset)
+            if late and unit.events > 1:
+                return False
 
     async def _attempt(self, unit: Unit) -> bool:
         """Whether the unit was committed; if not, it was changed and is to be tried again."""

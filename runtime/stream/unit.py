@@ -104,6 +104,27 @@ class Unit:
         self.dead.extend((consumed, why, policy_hash) for consumed, why in refused)
         self.dead.sort(key=lambda one: one[0].offset)
 
+    def cut(self, count: int) -> tuple[Unit, Unit | None]:
+        """A unit of its first events, at most so many (1 or more), and one of the rest, if any."""
+        if self.events <= count:
+            return self, None
+        places = sorted(consumed.offset for consumed, *_ in (*self.decisions, *self.dead))
+        border = places[count]
+        head, rest = self._part(self.start, border), self._part(border, self.end)
+        return head, rest
+
+    def join(self, parts: Sequence[Unit]) -> None:
+        """Take over what became of its parts while they were written."""
+        self.decisions = [one for part in parts for one in part.decisions]
+        self.dead = [one for part in parts for one in part.dead]
+
+    def _part(self, start: int | None, end: int) -> Unit:
+        first = -1 if start is None else start
+        decisions = [one for one in self.decisions if first <= one[0].offset < end]
+        dead = [one for one in self.dead if first <= one[0].offset < end]
+        records = [consumed for consumed, *_ in (*decisions, *dead)]
+        return Unit(start, end, len(records), measure(records), decisions, dead)
+
     def codes(self) -> Counter[str]:
         """Dead letters by code."""
         return Counter(why.code for _, why, _ in self.dead)

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord
 
 from routec.runtime.config import Config, Kafka
+from routec.runtime.records import Dead
 from routec.runtime.stream.faults import NoFaults
 from routec.runtime.stream.lease import Lease
 from routec.runtime.stream.observer import Silent
@@ -119,6 +120,53 @@ async def test_what_is_forbidden_is_told_whatever_else_failed_because_of_it() ->
     with pytest.raises(Exception) as failed:
         await write(writer, 2)
     assert getattr(failed.value, "code", "") == "write-forbidden"
+
+
+async def test_what_takes_too_long_is_committed_in_parts() -> None:
+    class Slow(Scripted):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sizes: list[int] = []
+            self.written: list[int] = []
+
+        async def _attempt(self, unit: Unit) -> bool:
+            self.sizes.append(unit.events)
+            if unit.events > 3:
+                raise TimeoutError
+            held = [source.offset for source, _, _ in unit.decisions]
+            self.written += held
+            if 5 in held:
+                made = next(one for one in unit.decisions if one[0].offset == 5)
+                unit.bury([(made[0], Dead("decision-refused", "no"))], "sha256:x")
+            return True
+
+    writer = Slow()
+    unit = Unit(0, 10, 10, 10, entries(10))
+    await writer.write(unit)
+    assert writer.sizes == [10, 5, 2, 3, 5, 2, 3]
+    assert writer.written == [*range(10)]
+    assert writer._offset == 10
+    assert [source.offset for source, _, _ in unit.decisions] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert [consumed.offset for consumed, _, _ in unit.dead] == [5]
+    # Once there is time again units are as large as before.
+    for start in range(10, 100, 3):
+        await writer.write(Unit(start, start + 3))
+    assert writer._events == CONFIG.runtime.max_in_flight_events
+
+
+async def test_one_event_for_which_there_is_no_time_is_tried_again_and_again() -> None:
+    writer = Scripted()
+    times = [TimeoutError()] * 3
+
+    async def attempt(unit: Unit) -> bool:
+        if times:
+            raise times.pop()
+        return True
+
+    writer._attempt = attempt  # type: ignore[method-assign]
+    await write(writer, 1)
+    assert not times
+    assert writer._offset == 1
 
 
 async def test_units_follow_each_other() -> None:
