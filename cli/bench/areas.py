@@ -8,6 +8,8 @@ from typing import cast
 
 from routec.cli.bench.result import Measure
 
+STREAM = "stream"
+"""The area that needs a Kafka broker."""
 AREAS: Mapping[str, str] = {
     "language": "reading policies",
     "analysis": "proving what `check` says",
@@ -15,6 +17,7 @@ AREAS: Mapping[str, str] = {
     "engine": "deciding by signals that are known",
     "cache": "looking up and keeping answers",
     "safety": "computing signals",
+    STREAM: "the worker on Kafka; needs --bootstrap",
 }
 """The areas in the order of the table, and what they are about."""
 

@@ -23,7 +23,17 @@ def _plan(case: str) -> dict[str, Any]:
     return compile_case(case)
 
 
-MEASUREMENTS: Mapping[str, Callable[..., dict[str, Any]]] = {"analysis": _analysis, "plan": _plan}
+def _stream(spec: str) -> dict[str, Any]:
+    from routec.cli.bench.stream_side import run_side
+
+    return run_side(spec)
+
+
+MEASUREMENTS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "analysis": _analysis,
+    "plan": _plan,
+    "stream": _stream,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

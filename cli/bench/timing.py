@@ -53,25 +53,35 @@ def alternate(
     return least
 
 
-def in_child(what: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+def in_child(
+    what: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> Any:
     """Run a measurement of `routec.cli.bench.child` in a process of its own.
 
     Args:
         what: its name there.
         arguments: its arguments.
         environment: variables to set.
+        seconds: that it may take; then it is killed.
 
     Raises:
-        RuntimeError: it fails.
+        RuntimeError: it fails, or takes longer.
     """
-    done = subprocess.run(  # noqa: S603 - this interpreter, and a module of ours
-        [sys.executable, "-m", "routec.cli.bench.child", what, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter, and a module of ours
+            [sys.executable, "-m", "routec.cli.bench.child", what, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"measuring `{what}` took more than {seconds:g} s") from error
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["it says nothing"]
         raise RuntimeError(f"measuring `{what}` in a process of its own failed: {last[0]}")

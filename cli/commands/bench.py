@@ -1,23 +1,36 @@
 """Measure routec on this machine, each figure beside what it is compared with.
 
 Both sides of a comparison take turns in one process, and the least of several rounds counts; that
-both do the same is checked first. It needs no network. What needs a model or a package that is
-not installed is left out, and said so.
+both do the same is checked first. What needs a model or a package that is not installed is left
+out, and said so.
+
+`stream` needs a Kafka broker, named with --bootstrap, or --config for TLS and SASL: there it makes
+three topics of new names, `routec-bench-…`, with one replica each, and removes them at the end. It
+writes about a gigabyte in some two minutes; with --quick a fifth of both, and compares with no
+target. Nothing else needs the network.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
 from routec.cli import exits
-from routec.cli.arguments import add_format, one_of
-from routec.cli.bench.areas import AREAS, measure_of
+from routec.cli.arguments import add_bootstrap, add_format, one_of
+from routec.cli.bench.areas import AREAS, STREAM, measure_of
 from routec.cli.bench.result import Outcome
+from routec.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from routec.cli.bench.stream import Cluster
 
 EXAMPLES = """\
   routec bench
   routec bench engine plan
   routec bench language --quick --format json
+  routec bench stream --bootstrap localhost:9092
 """
 
 
@@ -34,15 +47,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="fewer rounds and smaller cases, for a first look"
     )
+    add_bootstrap(parser, "the Kafka cluster that `stream` is measured on")
+    parser.add_argument("--config", metavar="FILE", help="the configuration of that cluster")
     add_format(parser, ("full", "json"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print; what was measured until an interruption is printed too."""
+    cluster = _cluster(options)
     outcomes: list[Outcome] = []
     interrupted = False
+    areas = [a for a in AREAS if a in options.areas or not options.areas]
     try:
-        _measure([a for a in AREAS if a in options.areas or not options.areas], options, outcomes)
+        _measure(areas, options, cluster, outcomes)
     except KeyboardInterrupt:
         interrupted = True
     if options.format == "json":
@@ -58,12 +75,50 @@ def run(options: argparse.Namespace) -> int:
     return exits.INTERRUPTED if interrupted else exits.FINE
 
 
-def _measure(areas: list[str], options: argparse.Namespace, outcomes: list[Outcome]) -> None:
+def _cluster(options: argparse.Namespace) -> Cluster | None:
+    """Where the stream is measured; ``None`` where none is named."""
+    if options.bootstrap is None and options.config is None:
+        if STREAM in options.areas:
+            raise CommandError(
+                f"`{STREAM}` is measured on a Kafka broker, and none is named",
+                "name one with `--bootstrap HOST:PORT`",
+            )
+        return None
+    if options.areas and STREAM not in options.areas:
+        named = "--bootstrap" if options.bootstrap is not None else "--config"
+        raise CommandError(
+            f"`{named}` is of `{STREAM}`, which is not measured", f"add `{STREAM}`, or leave it out"
+        )
+    from routec.cli.bench.stream import Cluster
+    from routec.cli.programs import find_config, read_config, with_bootstrap
+
+    file = find_config("") if options.config is None else options.config
+    given = None if file is None else str(file)
+    return Cluster(with_bootstrap(read_config("", given), options.bootstrap), given)
+
+
+def _measure(
+    areas: list[str], options: argparse.Namespace, cluster: Cluster | None, outcomes: list[Outcome]
+) -> None:
     from routec.cli.render.bench import progress
 
     with progress() as told:
         for done, area in enumerate(areas):
             told(area, done, len(areas), "")
-            for outcome in measure_of(area)(options.quick):
+            if area == STREAM:
+                measured = _stream(options.quick, cluster, partial(told, area, done, len(areas)))
+            else:
+                measured = measure_of(area)(options.quick)
+            for outcome in measured:
                 outcomes.append(outcome)
                 told(area, done, len(areas), outcome.name.partition("/")[2])
+
+
+def _stream(quick: bool, cluster: Cluster | None, told: Callable[[str], None]) -> Iterator[Outcome]:
+    from routec.cli.bench.stream import measure
+    from routec.runtime.stream.errors import StreamError
+
+    try:
+        yield from measure(quick, cluster, told)
+    except StreamError as error:
+        raise CommandError(error.message, error.help) from error

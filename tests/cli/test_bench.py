@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from routec.cli import exits
-from routec.cli.bench import areas, cedar, plan_orders, policies
+from routec.cli.bench import areas, cedar, plan_orders, policies, stream_side
 from routec.cli.bench.by_hand import choose_by_hand, decide_by_hand
 from routec.cli.bench.least_calls import LeastCalls
 from routec.cli.bench.result import LeftOut, Outcome, Result, Target
@@ -82,7 +82,13 @@ def test_json_has_every_figure_with_its_baseline_ratio_and_target(
     assert rows["engine/choice"]["met"] is False
     assert rows["cache/exact lookup"]["met"] is None
     assert rows["cache/exact lookup"]["ratio"] is None
-    assert result.json["left_out"] == [{"name": "cache/graph", "why": "it is not installed"}]
+    assert result.json["left_out"] == [
+        {"name": "cache/graph", "why": "it is not installed"},
+        {
+            "name": "stream",
+            "why": "it is measured on a Kafka broker: name one with `--bootstrap`",
+        },
+    ]
 
 
 def test_one_table_for_a_person(routec: Run, measured: None) -> None:
@@ -118,6 +124,51 @@ def test_an_unknown_area_is_named_with_the_nearest(routec: Run) -> None:
     assert result.status == exits.UNABLE
     assert "`engin`" in result.err
     assert "did you mean `engine`?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stream"], "`stream` is measured on a Kafka broker, and none is named"),
+        (["engine", "stream"], "`stream` is measured on a Kafka broker, and none is named"),
+        (["engine", "--bootstrap", "a:1"], "`--bootstrap` is of `stream`, which is not measured"),
+        (["engine", "--config", "a"], "`--config` is of `stream`, which is not measured"),
+        (["stream", "--bootstrap", "a"], "`a` is no address of a broker"),
+    ],
+)
+def test_the_stream_and_its_broker_go_together(
+    routec: Run, measured: None, arguments: list[str], says: str
+) -> None:
+    result = routec("bench", *arguments)
+    assert (result.status, result.out) == (exits.UNABLE, "")
+    assert says in result.err
+
+
+def test_a_broker_that_is_not_there_is_said(
+    routec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "routec.toml").write_text("[kafka]\nconnect_timeout = '0.1s'\n")
+    result = routec("bench", "stream", "--bootstrap", "localhost:1")
+    assert (result.status, result.out) == (exits.UNABLE, "")
+    assert result.err.startswith("error: nothing answers at `localhost:1`")
+
+
+def test_a_measurement_in_a_process_of_its_own_ends_in_time() -> None:
+    with pytest.raises(RuntimeError, match=r"`plan` took more than 0\.01 s"):
+        in_child("plan", "none", seconds=0.01)
+
+
+def test_rates_are_of_the_events_after_the_first_fifth(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0, 0.0]
+    monkeypatch.setattr(stream_side.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(stream_side.time, "process_time", lambda: now[1])
+    tally = stream_side.Tally(1000)
+    for events, at, cpu in ((100, 50.0, 5.0), (150, 60.0, 6.0), (500, 61.0, 6.5), (250, 62.5, 7.5)):
+        now[:] = at, cpu
+        tally.committed(events, 0.0)
+    assert tally.done.is_set()
+    assert tally.report() == {"rate": 750 / 2.5, "cpu_us": 1.5 / 750 * 1e6}
 
 
 @pytest.mark.parametrize("area", areas.AREAS)
