@@ -40,7 +40,7 @@ class Size:
 
 
 QUICK = Size(50_000, 1, 60.0)
-WHOLE = Size(200_000, 3, 120.0)
+WHOLE = Size(300_000, 3, 120.0)
 
 
 @dataclass(frozen=True, slots=True)
