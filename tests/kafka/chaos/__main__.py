@@ -19,6 +19,9 @@ from tests.kafka.chaos.campaign import run_campaign
 from tests.kafka.chaos.report import Book, write_page
 from tests.kafka.chaos.seed import Result
 
+PUBLISHED = range(200)
+"""Seeds of which a page tells."""
+
 
 def main() -> int:
     """The command line; the exit status is 1 when a seed found something."""
@@ -45,6 +48,8 @@ def main() -> int:
         for said in result["said"]:
             print(f"    {said}", flush=True)
 
+    if reused := asked.seeds - len(seeds):
+        print(f"{reused} seeds of this code are known from before; --again runs them once more")
     if seeds:
         try:
             with ApacheKafka() as broker:
@@ -56,8 +61,10 @@ def main() -> int:
             return 2
         book.took(time.monotonic() - begun, asked.side_by_side, os.getloadavg()[0])
     print(book.table())
-    if asked.page is not None:
+    if asked.page is not None and all(seed in book for seed in PUBLISHED):
         write_page(asked.page, book)
+    elif asked.page is not None:
+        print(f"`{asked.page}` is left as it is: it tells of seeds 0 to {PUBLISHED[-1]}")
     return 1 if book.failed else 0
 
 

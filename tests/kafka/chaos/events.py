@@ -6,9 +6,10 @@ import json
 import random
 from dataclasses import dataclass
 
-from tests.kafka.chaos.policy import ANGRY
+from tests.kafka.chaos.policy import ANGRY, KNOWN, SHORT
 
 MAX_EVENT_BYTES = 120_000
+TENANTS = 7
 NUMBER = "chaos-n"
 """Header that numbers the requests of a seed."""
 
@@ -62,12 +63,14 @@ def event(seed: int, number: int, bad: float, giant: float) -> Event:
     angry = rng.random() < 0.3
     text = " ".join(["word"] * words + [ANGRY] * angry)
     route = "complaints" if angry else "essays" if words >= 60 else "usual"
+    if number % TENANTS < KNOWN and words + angry <= SHORT:
+        route = "known"
     return Event(key, _request(number, text), made, route=route)
 
 
 def _request(number: int, text: str) -> bytes:
     body = {"messages": [{"role": "user", "content": text}]}
-    attributes = {"tenant": f"t-{number % 7}"}
+    attributes = {"tenant": f"t-{number % TENANTS}"}
     said = {"request_id": f"r-{number}", "attributes": attributes, "body": body}
     return json.dumps(said).encode()
 

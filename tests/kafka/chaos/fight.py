@@ -297,7 +297,7 @@ class Fight:
 
 
 def _config(scenario: Scenario, bootstrap: str, label: str) -> Config:
-    names = ("requests", "decisions", "dlq", "policies")
+    names = ("requests", "decisions", "dlq", "policies", "responses")
     topics: dict[str, str] = dict.fromkeys(Topics.__struct_fields__, "")
     topics |= {name: f"{label}.{name}" for name in names}
     return Config(

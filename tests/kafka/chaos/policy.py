@@ -13,16 +13,18 @@ from routec.compiler import check_bytes
 from routec.compiler.lower import lower
 from routec.compiler.program import Program
 from routec.runtime.config import Config
+from routec.runtime.engine.caching import terms_of
 from routec.runtime.engine.engine import Engine
 from routec.runtime.events.decode import Limits
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.follower import PolicyFollower
 from routec.runtime.policies.live import LivePolicy
-from routec.runtime.service import Memory, PolicyService
+from routec.runtime.service import EventClock, Memory, PolicyService
 from routec.runtime.signals.services import Services
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.text import NORMALISER_VERSION
-from routec.safety.tokens import estimate_tokens
+from routec.safety.tokens import estimate_tokens, most_tokens
+from routec.semcache.cache import SemanticCache
 from tests.kafka.chaos.board import CLASSIFIER_MOODS, Board
 
 TEXT = """
@@ -30,13 +32,17 @@ policy under_fire
 request { tenant: string }
 signal feeling = classifier("feeling") { labels: [calm, angry], on_error: calm, timeout: 250ms }
 signal size    = tokens()
+category questions { when size <= 50, ttl: 1h, scope: tenant }
 model small { latency: 1s, tags: [VERSION] }
 model large { latency: 2s }
+route known priority 50 { when tenant in ["t-0", "t-1", "t-2", "t-3"] and size <= 50 to small }
 route complaints { when feeling == angry to large }
 route essays { when size > 50 to large }
 default route usual { to small }
 """
 ANGRY = "angry"
+KNOWN, SHORT = 4, 50
+"""Tenants whose texts of at most so many words need no classifier: compiled code decides those."""
 
 
 @cache
@@ -84,11 +90,25 @@ class Feeling:
         return CLASSIFIER_MOODS[board.classifier]
 
 
-def service(program: Program, config: Config, board: Board) -> PolicyService:
-    """What decides by a version of the policy."""
-    services = Services(tokens=estimate_tokens, classifiers={"feeling": Feeling(board)})
+def service(
+    program: Program, config: Config, board: Board, memory: Memory | None = None
+) -> PolicyService:
+    """What decides by a version of the policy, and goes on with what another has learnt."""
+    clock = EventClock() if memory is None else memory.clock
+    cache = None if memory is None else memory.cache
+    if cache is None:
+        terms = [terms_of(category) for category in program.categories]
+        cache = SemanticCache(terms, capacity=1000, dimension=1, clock=clock)
+    services = Services(
+        tokens=estimate_tokens,
+        most_tokens=most_tokens,
+        classifiers={"feeling": Feeling(board)},
+        cache=cache,
+    )
+    if memory is None:
+        memory = Memory(clock, cache, categories=program.categories, models=program.models)
     limits = Limits(bytes=config.runtime.max_event_bytes)
-    return PolicyService(Engine(program, services), limits=limits)
+    return PolicyService(Engine(program, services), limits=limits, memory=memory)
 
 
 def follow(program: Program, config: Config, board: Board) -> tuple[LivePolicy, PolicyFollower]:
@@ -99,7 +119,7 @@ def follow(program: Program, config: Config, board: Board) -> tuple[LivePolicy, 
     def open_here(
         newer: Program, hash: str, memory: Memory | None, silent: bool = False
     ) -> PolicyService:
-        return service(newer, config, board)
+        return service(newer, config, board, memory)
 
     activation = Activation(program, first.policy_hash, live, open_here)
     return live, PolicyFollower(config, live, activation)

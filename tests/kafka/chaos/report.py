@@ -30,11 +30,13 @@ _WRONG = (
 
 
 def fingerprint() -> str:
-    """Names the code that the results are of: the worker's and the suite's."""
+    """Names the code that the results are of: the worker's, compiled parts too, and the suite's."""
     hashed = hashlib.sha256()
-    for folder in (ROOT / "runtime", Path(__file__).parent):
-        for file in sorted(folder.rglob("*.py")):
-            hashed.update(file.read_bytes())
+    rooms = ("dsl", "compiler", "safety", "semcache", "runtime", "cli")
+    for folder in (*(ROOT / room for room in rooms), Path(__file__).parent):
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in (".py", ".cpp", ".hpp"):
+                hashed.update(file.read_bytes())
     return hashed.hexdigest()[:16]
 
 
