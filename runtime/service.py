@@ -178,12 +178,12 @@ class PolicyService:
     async def decide(self, records: Sequence[Record]) -> list[Outcome]:
         """Decide a batch: one outcome a record, in order; what cannot be decided is `Dead`."""
         answers: Sequence[Answer] = [None] * len(records)
-        if self._native is not None:
-            answers, latest = self._native.decide(records, time.time() + AHEAD)
-            self._clock.advance(latest)
-        left = [at for at, answer in enumerate(answers) if type(answer) is not Decided]
-        outcomes = cast(list[Outcome], answers)
         try:
+            if self._native is not None:
+                answers, latest = self._native.decide(records, time.time() + AHEAD)
+                self._clock.advance(latest)
+            left = [at for at, answer in enumerate(answers) if type(answer) is not Decided]
+            outcomes = cast(list[Outcome], answers)
             if left:
                 parts = [(records[at], cast(dict[str, Any] | None, answers[at])) for at in left]
                 for at, outcome in zip(left, await self._decide(parts), strict=True):

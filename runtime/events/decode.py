@@ -171,7 +171,7 @@ def decode_request(
 def is_structured(headers: Headers) -> bool:
     """Whether the record is a CloudEvent in structured mode."""
     return any(
-        name.lower() == "content-type" and value[:23].lower() == b"application/cloudevents"
+        name.lower() == "content-type" and (value or b"")[:23].lower() == b"application/cloudevents"
         for name, value in headers
     )
 

@@ -130,14 +130,16 @@ PyObject *path_decide(PyObject *object, PyObject *arguments) {
         const Deciding deciding(self);
         Path *path = self->path;
         path->begin(latest_ms);
-        const Py_ssize_t count = PyList_GET_SIZE(records);
+        // What is called on the way may change the list.
+        const Ref all(need(PyList_AsTuple(records)));
+        const Py_ssize_t count = PyTuple_GET_SIZE(all.get());
         Ref answers(need(PyList_New(count)));
         for (Py_ssize_t at = 0; at < count; ++at) {
             Ref answer;
             try {
-                const Ref record = Ref::of(PyList_GET_ITEM(records, at));
-                answer = path->decide(record.get(), decided_type);
+                answer = path->decide(PyTuple_GET_ITEM(all.get(), at), decided_type);
             } catch (const Deferred &) {
+            } catch (const std::bad_alloc &) {
             } catch (const PythonError &) {
                 if (!survived()) throw;
             }

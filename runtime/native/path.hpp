@@ -195,6 +195,9 @@ class Path {
                 wanted = kNeed - route;
             } else {
                 way_.route = route;
+                // Without a cache nothing else can come of it.
+                if (routes_[route].in_python() && (categories_.empty() || ask_ == nullptr))
+                    throw Deferred{};
             }
         }
         if (categories_.empty()) {

@@ -51,7 +51,8 @@ class NativePath:
         self._routes = tuple(route.name for route in program.routes)
         self._structure = tuple(program.signals[at].name for at in structural(program))
         self._signals = tuple(signal.name for signal in program.signals)
-        spec = spec_of(engine, limits)
+        self._normals: dict[str, str] = {}
+        spec = spec_of(engine, limits, self._normal)
         spec["template"] = Templates(engine, encoder).make
         spec["ask"] = None if engine.desk is None else self._ask
         spec["scan"] = self._scan
@@ -99,12 +100,22 @@ class NativePath:
         return answers, tally["latest_ms"] / 1000
 
     def forget(self) -> None:
-        """Keep nothing for the engine any longer."""
+        """Keep nothing of a batch any longer."""
         self._texts.forget()
+        self._normals.clear()
+
+    def _normal(self, text: str) -> str:
+        """The normal form of a text, worked out once a batch where that takes long."""
+        if text.isascii():
+            return normalise(text)
+        found = self._normals.get(text)
+        if found is None:
+            found = self._normals[text] = normalise(text)
+        return found
 
     def _scan(self, scope: str, text: str) -> tuple[tuple[int, bool], ...]:
         # Should the request be left to the engine, that need not scan the text again.
-        return tuple(self._texts.keep(scope, normalise(text)))
+        return tuple(self._texts.keep(scope, self._normal(text)))
 
     def _ask(self, slip: Slip, now: float, again: bool) -> tuple[str, bytes] | None:
         """Ask the exact tier: entry and response of a hit, or ``None``.

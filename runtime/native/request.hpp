@@ -77,6 +77,7 @@ class RequestReader {
         if (attributes == Py_None) attributes = nullptr;
         if (attributes != nullptr && !PyDict_Check(attributes)) throw Deferred{};
         request.topic = Ref(need(PyObject_GetAttr(record, names.topic)));
+        if (!PyUnicode_Check(request.topic.get())) throw Deferred{};
         request.partition = number(record, names.partition);
         request.offset = number(record, names.offset);
         if (missing(name)) {

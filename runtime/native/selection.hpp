@@ -49,6 +49,9 @@ class Route {
         return known.most_tokens + static_cast<double>(answer) <= least;
     }
 
+    // Whether it is never made here.
+    bool in_python() const { return how_ == How::in_python; }
+
     // Whether that depends on how many tokens the request has.
     bool counts() const { return how_ == How::cheapest; }
 

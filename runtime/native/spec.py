@@ -54,6 +54,7 @@ def fits(engine: Engine) -> bool:
     program = engine.program
     return (
         engine.index is None
+        and _decides_anything(engine)
         and engine.services.most_tokens is not None
         and len(program.guards) <= MOST_GUARDS
         and not any(field.path for field in program.fields)
@@ -63,12 +64,22 @@ def fits(engine: Engine) -> bool:
     )
 
 
-def spec_of(engine: Engine, limits: Limits) -> Spec:
+def _decides_anything(engine: Engine) -> bool:
+    """Whether not every request needs a choice that is made elsewhere."""
+    program = engine.program
+    routes = range(len(program.routes))
+    return bool(program.guards or program.categories) or any(
+        _pick(engine, at) != "python" for at in routes
+    )
+
+
+def spec_of(engine: Engine, limits: Limits, normal: Callable[[str], str] = normalise) -> Spec:
     """The data of a policy that `fits`.
 
     Args:
         engine: decides by it.
         limits: how much of an event is read.
+        normal: as `normalise`.
     """
     program, conditions = engine.program, engine.conditions
     fields = {field.name: at for at, field in enumerate(program.fields)}
@@ -85,8 +96,8 @@ def spec_of(engine: Engine, limits: Limits) -> Spec:
         "scopes": tuple(
             (scope, scope not in READ_ROLES, READ_ROLES.get(scope)) for scope in engine.texts.scopes
         ),
-        "bound": _bound(engine),
-        "count": _count(engine),
+        "bound": _bound(engine, normal),
+        "count": _count(engine, normal),
         "fields": tuple(map(_field, program.fields)),
         "body": {"messages": limits.messages, "roles": ROLES, "silent": MAY_BE_SILENT},
         "key": {
@@ -126,20 +137,20 @@ def _dumps_sorted(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _bound(engine: Engine) -> Callable[[int, str | None], float]:
+def _bound(engine: Engine, normal: Callable[[str], str]) -> Callable[[int, str | None], float]:
     bound = engine.services.most_tokens
     assert bound is not None
 
     def most_tokens(characters: int, text: str | None) -> float:
         """Of ASCII text with so many characters, or else of the text."""
-        return bound(characters, True) if text is None else bound(len(normalise(text)), False)
+        return bound(characters, True) if text is None else bound(len(normal(text)), False)
 
     return most_tokens
 
 
-def _count(engine: Engine) -> Callable[[str], int]:
+def _count(engine: Engine, normal: Callable[[str], str]) -> Callable[[str], int]:
     tokens = engine.services.tokens
-    return lambda text: tokens(normalise(text))
+    return lambda text: tokens(normal(text))
 
 
 def _field(field: Field) -> tuple[Any, ...]:
@@ -234,18 +245,10 @@ def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str
     prices = selector.prices()
     limit = route.parameters.get("max_tokens")
     known = isinstance(limit, int) and not isinstance(limit, bool)
-    if route.shadow is not None or (isinstance(limit, int) and not 0 <= limit <= MOST_ANSWER):
-        pick = "python"
-    elif always is not None:
-        pick = "fixed"
-    elif weights is not None:
-        pick = "drawn"
-    else:
-        pick = "python" if prices is None else "cheapest"
     return {
         "automatic": route.cache == "auto",
         "category": -1 if route.category is None else categories[route.category],
-        "pick": pick,
+        "pick": _pick(engine, at),
         "always": _index(always),
         "weights": tuple(weights or ()),
         "total": float(sum(weights or ())),
@@ -258,3 +261,16 @@ def _route(engine: Engine, at: int, fields: dict[str, int], categories: dict[str
         # A limit that is no number is none.
         "limit": limit if known else -1,
     }
+
+
+def _pick(engine: Engine, at: int) -> str:
+    """How the model of a route is chosen: ``fixed``, ``drawn``, ``cheapest``, or in ``python``."""
+    route, selector = engine.program.routes[at], engine.selectors[at]
+    limit = route.parameters.get("max_tokens")
+    if route.shadow is not None or (isinstance(limit, int) and not 0 <= limit <= MOST_ANSWER):
+        return "python"
+    if selector.always() is not None:
+        return "fixed"
+    if selector.weights(selector.all) is not None:
+        return "drawn"
+    return "python" if selector.prices() is None else "cheapest"

@@ -29,6 +29,7 @@ class Template {
 
     void fill(const Filling &filling, std::string &out) const {
         for (const Piece &piece : pieces_) {
+            if (piece.signal >= 0) check(piece, filling.known->signals[piece.signal]);
             switch (piece.kind) {
                 case Kind::literal: out += piece.text; break;
                 case Kind::decision_id: quoted(out, filling.decision_id); break;
@@ -89,6 +90,11 @@ class Template {
             }
         PyErr_Format(PyExc_ValueError, "unknown piece of a template: %R", part.object());
         throw PythonError{};
+    }
+
+    // What the engine made of the specimen must be what is known here.
+    static void check(const Piece &piece, const Value &value) {
+        if (!value.known || (piece.kind == Kind::name && value.object == nullptr)) throw Deferred{};
     }
 
     static void quoted(std::string &out, std::string_view text) {

@@ -89,7 +89,10 @@ class Offsets:
         except (CommitFailedError, IllegalStateError) as error:
             # The revocation that follows commits once more; past it, others redo the work.
             log.info("partitions moved on before the commit", extra={"error": repr(error)})
-            return True
+            gone = self._acknowledged.keys() - self._consumer.assignment()
+            for partition in gone:
+                del self._acknowledged[partition]
+            return not gone
         except (KafkaError, TimeoutError) as error:
             log.warning("offsets not committed; trying again", extra={"error": repr(error)})
             return False

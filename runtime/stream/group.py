@@ -102,9 +102,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Commit what is decided and drop the rest, before one deadline; others redo it."""
-        lease = self.lease
-        if lease is None:
-            return
+        if self.lease is None:
+            # What the worker finishes while it stops is to be committed before others have it.
+            async with self._finishing:
+                return
         begun = time.monotonic()
         await self._faults.reach("revoking", None)
         if not await self._finish(Deadline.after(self._grace), self._floor):

@@ -11,6 +11,7 @@ from routec.runtime.config import Runtime
 from routec.runtime.records import Dead, Decider, Outcome, Record
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.take import as_record
+from routec.runtime.stream.unit import headers_size
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,14 @@ class Judge:
         limit = self._limits.max_event_bytes
         settled: dict[int, Outcome] = dict(known)
         for at, one in enumerate(consumed):
-            if one.value is not None and len(one.value) > limit and at not in settled:
+            size = 0 if one.value is None else len(one.value)
+            if one.headers:
+                size += headers_size(one.headers)
+            if size > limit and at not in settled:
                 settled[at] = Dead(
                     "event-too-large",
-                    f"the event has {len(one.value)} bytes; `runtime.max_event_bytes` is {limit}",
+                    f"the event has {size} bytes with its headers; `runtime.max_event_bytes` is "
+                    f"{limit}",
                 )
         if not settled:
             return await self._decide([as_record(one) for one in consumed])

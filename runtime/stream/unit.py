@@ -23,7 +23,7 @@ class Slice:
         records: consumed records (`aiokafka.ConsumerRecord`), in order; may be empty where the
             partition has nothing but offsets to skip.
         unreadable: by index in ``records``, why a record could not be read.
-        bytes: bytes of keys and values.
+        bytes: bytes of keys, values and headers.
         end: the offset to go on from.
     """
 
@@ -56,11 +56,21 @@ class Slice:
 
 
 def measure(records: Iterable[Any]) -> int:
-    """Bytes of keys and values; headers, which are few, are not counted."""
-    return sum(
-        (0 if one.key is None else len(one.key)) + (0 if one.value is None else len(one.value))
-        for one in records
-    )
+    """Bytes of keys, values and headers."""
+    total = 0
+    for one in records:
+        if one.key is not None:
+            total += len(one.key)
+        if one.value is not None:
+            total += len(one.value)
+        if one.headers:
+            total += headers_size(one.headers)
+    return total
+
+
+def headers_size(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """Bytes of headers; of their names as many as they have characters."""
+    return sum(len(name) + (0 if value is None else len(value)) for name, value in headers)
 
 
 @dataclass(slots=True)

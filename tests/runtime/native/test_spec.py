@@ -67,6 +67,9 @@ default route rest { to b cache d }
 TEXTS = ("", "one two", "urgent: one two three TKT-7 " * 2, "many words " * 30)
 
 
+NAMELESS = b'{"body":{"messages":[{"role":"user","content":"x"}]}}'
+
+
 def records(count: int = 24) -> list[Record]:
     made = []
     for at in range(count):
@@ -249,11 +252,37 @@ def test_a_path_is_made_of_one_dict() -> None:
         [Record("t", 0, 0, 0, None, records(1)[0].value, [("ce_id", b"")])],  # type: ignore[arg-type]
         [Record("t", 0, 0, 0, None, records(1)[0].value, ((5, b""),))],  # type: ignore[arg-type]
         [Record("\ud800", 0, 0, 0, None, records(1)[0].value, ())],
+        [Record(b"t", 0, 0, 0, None, NAMELESS, ())],  # type: ignore[arg-type]
+        [Record(5, 0, 0, 0, None, NAMELESS, ())],  # type: ignore[arg-type]
+        [Record(("t",), 0, 0, 0, None, NAMELESS, ())],  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_proper_record_is_left_to_python(records_: list[Any]) -> None:
     answers, tally = Path(spec(engine())).decide(records_, Decided, 0)
     assert [type(answer) for answer in answers] in ([type(None)], [dict])
+    assert tally["finished"] == 0
+
+
+def test_a_batch_that_shrinks_meanwhile_is_decided_whole() -> None:
+    asked = records()
+    count = len(asked)
+
+    def loads(value: bytes) -> Any:
+        asked.clear()
+        return orjson.loads(value)
+
+    answers, _ = Path(spec(engine(), loads=loads)).decide(asked, Decided, 0)
+    assert len(answers) == count
+
+
+@pytest.mark.parametrize("kind", ["truth", "integer", "real", "name", "margin"])
+def test_a_template_that_tells_of_what_is_not_known_leaves_the_request_to_python(kind: str) -> None:
+    made = engine()
+    unknown = [signal.name for signal in made.program.signals].index("ticket")
+    pieces = ((kind, b"", unknown, (0.5,) if kind == "margin" else ()),)
+    path = Path(spec(made, template=lambda *given: pieces, scan=lambda scope, text: ()))
+    answers, tally = path.decide(records(), Decided, 0)
+    assert set(map(type, answers)) == {dict}
     assert tally["finished"] == 0
 
 
@@ -280,11 +309,13 @@ def test_policies_fit_that_need_nothing_special() -> None:
         "model a {}\n"
         + "".join(f"signal t{at} = tokens()\n" for at in range(MOST_TOKEN_SIGNALS + 1))
         + "default route r { to a }",
+        "signal t = turns()\nmodel a {}\nmodel b {}\npool all = [a, b]\n"
+        "route q { when t > 2 to all by round_robin }\ndefault route r { to all by latency }",
         "request { n: int = 0 }\nmodel a {}\n"
         + "".join(f"route r{at} {{ when n == {at} to a }}\n" for at in range(200))
         + "default route r { to a }",
     ],
-    ids=["elsewhere", "derived", "guards", "tokens", "routes"],
+    ids=["elsewhere", "derived", "guards", "tokens", "choices", "routes"],
 )
 def test_policies_that_do_not_fit_are_decided_by_python_alone(text: str) -> None:
     made = Engine(program(text), services(tokens=estimate_tokens, most_tokens=most_tokens))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import OffsetAndTimestamp
 
 from routec.runtime.config import Config, Kafka
 from routec.runtime.stream import Worker
+from routec.runtime.stream.acknowledged import Offsets
 from routec.runtime.stream.deadline import Deadline
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.faults import NoFaults
@@ -142,3 +145,45 @@ async def test_trouble_of_a_partition_that_moved_away_is_not_held_against_the_wo
     worker._membership.lanes = {OTHER: Lane(OTHER)}  # type: ignore[union-attr, misc, dict-item]
     worker._tell_ready()
     assert worker.ready
+
+
+async def test_partitions_are_given_up_only_when_what_is_being_finished_is_done() -> None:
+    settled = asyncio.Event()
+
+    class Slow(Lane):
+        async def settled(self) -> None:
+            await settled.wait()
+
+    member = membership(Consumer(), p1=Slow(OTHER))
+    await member.on_partitions_assigned({OTHER})
+    finishing = asyncio.create_task(member.finish(Deadline.after(30.0)))
+    await asyncio.sleep(0.01)
+    revoked = asyncio.create_task(member.on_partitions_revoked({OTHER}))
+    await asyncio.sleep(0.01)
+    assert not revoked.done()
+    settled.set()
+    await revoked
+    assert finishing.done()
+
+
+async def test_an_offset_of_a_partition_that_is_gone_does_not_keep_the_others_from_being_committed() -> (
+    None
+):
+    class Strict:
+        def __init__(self) -> None:
+            self.committed: list[dict[TopicPartition, int]] = []
+
+        def assignment(self) -> set[TopicPartition]:
+            return {ONE}
+
+        async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+            if offsets.keys() - self.assignment():
+                raise IllegalStateError("not assigned")
+            self.committed.append(dict(offsets))
+
+    client: Any = Strict()
+    offsets = Offsets(Config(kafka=Kafka(retry_backoff=0.001)), client)
+    await offsets.acknowledge(ONE, 5)
+    await offsets.acknowledge(OTHER, 7)
+    await offsets.flush(Deadline.after(5.0), 1.0)
+    assert client.committed == [{ONE: 5}]

@@ -68,11 +68,12 @@ async def test_the_decider_sees_the_record_as_it_was() -> None:
 async def test_an_event_over_the_limit_is_dead_and_the_decider_never_sees_it() -> None:
     decider = Scripted(echo)
     records = [consumed(0, b"x" * 11), consumed(1, b"x" * 10), consumed(2, b"x" * 12)]
-    outcomes = await Judge(decider, Runtime(max_event_bytes=10)).outcomes(records, {})
+    outcomes = await Judge(decider, Runtime(max_event_bytes=11)).outcomes(records, {})
+    # The header's name counts as well.
     assert [type(one) for one in outcomes] == [Dead, Decided, Dead]
     assert isinstance(outcomes[0], Dead)
     assert outcomes[0].code == "event-too-large"
-    assert "11 bytes" in outcomes[0].message
+    assert "12 bytes" in outcomes[0].message
     assert decider.batches == [1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -387,3 +388,9 @@ async def test_a_unit_that_begins_with_what_passes_a_limit_is_not_written_at_all
     assert isinstance(lane.error, TooManyDeadLetters)
     assert (setting.budget.events, setting.counts.stale) == (0, 3)
     await lane.close()
+
+
+def test_headers_count_for_what_may_be_in_flight() -> None:
+    plain, headed = consumed(0), consumed(1)
+    headed = dataclasses.replace(headed, headers=(("name", b"12345"), ("odd", None)))
+    assert measure([plain, headed]) == 6 + 6 + 4 + 5 + 3
