@@ -1,8 +1,8 @@
 """Which letters were replayed: a compacted topic beside that of the dead letters.
 
-A record's key names the source of a letter; its value holds a hash of the original record, so that
-a source that was deleted and filled anew is not taken for the one before. It is written in the
-transaction that writes the replayed record.
+A record's key names the source of a letter and a hash of the original record, so that a source
+that was deleted and filled anew is not taken for the one before, nor takes its place; the value
+holds the same. It is written in the transaction that writes the replayed record.
 """
 
 from __future__ import annotations
@@ -45,19 +45,18 @@ class Register:
     """What was replayed so far.
 
     Attributes:
-        entries: for each source, the hash of the record that was replayed.
+        entries: source and hash of each record that was replayed.
     """
 
-    entries: dict[Source, str] = field(default_factory=dict)
+    entries: set[tuple[Source, str]] = field(default_factory=set)
 
     def holds(self, letter: Letter) -> bool:
         """Whether a letter, or another one of the same record, was replayed."""
-        digest = self.entries.get(letter.source)
-        return digest is not None and digest == letter.digest()
+        return (letter.source, letter.digest()) in self.entries
 
     def add(self, letter: Letter) -> None:
         """Note a letter that was replayed."""
-        self.entries[letter.source] = letter.digest()
+        self.entries.add((letter.source, letter.digest()))
 
 
 def entry_of(letter: Letter, time_ms: int) -> tuple[bytes, bytes]:
@@ -68,8 +67,9 @@ def entry_of(letter: Letter, time_ms: int) -> tuple[bytes, bytes]:
         time_ms: when it is replayed, milliseconds since the epoch.
     """
     at = letter.source
-    key = f"{at.topic}/{at.partition}/{at.offset}".encode()
-    entry = _Entry(at.topic, at.partition, at.offset, letter.digest(), time_ms)
+    digest = letter.digest()
+    key = f"{at.topic}/{at.partition}/{at.offset}/{digest}".encode()
+    entry = _Entry(at.topic, at.partition, at.offset, digest, time_ms)
     return key, msgspec.json.encode(entry)
 
 
@@ -86,9 +86,9 @@ async def read_register(consumer: AIOKafkaConsumer, config: Config) -> Register:
     async for record in reached(consumer, config, topic):
         try:
             entry = msgspec.json.decode(record.value or b"", type=_Entry)
-        except msgspec.DecodeError:  # whatever is no entry says nothing
-            continue
-        register.entries[Source(entry.topic, entry.partition, entry.offset)] = entry.digest
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue  # whatever is no entry says nothing
+        register.entries.add((Source(entry.topic, entry.partition, entry.offset), entry.digest))
     return register
 
 

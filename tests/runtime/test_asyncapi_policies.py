@@ -202,7 +202,7 @@ def test_an_entry_of_the_register_is_valid_and_fully_described() -> None:
     at = Source("requests", 3, 41)
     letter = Letter(0, 5, 1, "invalid-json", "no", at, "", "sha256:1", b"k", b"{", ())
     key, value = entry_of(letter, 1000)
-    assert key == b"requests/3/41"
+    assert key == f"requests/3/41/{letter.digest()}".encode()
     found = json.loads(value)
     assert wrong("replay", found) == []
     assert found.keys() == members("Replay")

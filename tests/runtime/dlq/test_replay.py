@@ -173,6 +173,12 @@ async def test_a_source_that_was_filled_anew_is_another_one() -> None:
         await write(config, DLQ, [died(7, value=b"another")])
         result = await replay(config, Selection(places={(1, 1)}))
         assert result.done.total() == 1
+        # Neither of the two is forgotten for the other.
+        third = await replay(config)
+        assert (third.done.total(), third.before) == (0, 2)
+        # Under their keys a compacted topic keeps both.
+        keys = {one.key for one in await read(config, register_topic(config))}
+        assert len(keys) == 2
 
 
 async def test_what_cannot_come_back_is_named_and_stops_nothing() -> None:
@@ -225,14 +231,21 @@ async def test_told_to_stop_it_does_no_more() -> None:
 async def test_records_of_other_programs_are_no_letters_and_no_entries() -> None:
     async with cluster() as config:
         await write(config, DLQ, [(0, b"k", b"v", [("h", b"1")]), died(4)])
-        await write(config, register_topic(config), [(0, b"k", b"{}", []), (0, b"k", None, [])])
+        odd: list[bytes | None] = [
+            b"{}",
+            None,
+            b"\xff",
+            b'{"topic":"\xff","partition":0,"offset":0,"digest":"","time_ms":0}',
+            b'{"x":' + b"[" * 100_000,
+        ]
+        await write(config, register_topic(config), [(0, b"k", value, []) for value in odd])
         found = await letters(config)
         assert [None if one is None else one.source for one in found] == [
             None,
             Source(REQUESTS, 1, 4),
         ]
         async with opened(config) as consumer:
-            assert (await read_register(consumer, config)).entries == {}
+            assert (await read_register(consumer, config)).entries == set()
 
 
 async def test_one_letter_is_found_at_its_place_and_nothing_beside_it() -> None:
