@@ -16,11 +16,8 @@ from pathlib import Path
 
 from tests.kafka.broker.apache_kafka import ApacheKafka, BrokerError
 from tests.kafka.chaos.campaign import run_campaign
-from tests.kafka.chaos.report import Book, write_page
+from tests.kafka.chaos.report import PUBLISHED, Book, write_page
 from tests.kafka.chaos.seed import Result
-
-PUBLISHED = range(200)
-"""Seeds of which a page tells."""
 
 
 def main() -> int:
@@ -31,13 +28,14 @@ def main() -> int:
     parser.add_argument("--side-by-side", type=int, default=5, help="at the same time (5)")
     parser.add_argument("--out", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--page", type=Path, help="page whose table is renewed when all are done")
-    parser.add_argument("--again", action="store_true", help="forget results that are there")
+    parser.add_argument("--again", action="store_true", help="run seeds that are done already, too")
     asked = parser.parse_args()
     # What clients say of a broker that is killed on purpose.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    book = Book(asked.out, again=asked.again)
-    seeds = [seed for seed in range(asked.first, asked.first + asked.seeds) if seed not in book]
+    wanted = range(asked.first, asked.first + asked.seeds)
+    book = Book(asked.out, again=wanted if asked.again else ())
+    seeds = [seed for seed in wanted if seed not in book]
     begun = time.monotonic()
 
     def done(result: Result) -> None:
@@ -48,8 +46,8 @@ def main() -> int:
         for said in result["said"]:
             print(f"    {said}", flush=True)
 
-    if reused := asked.seeds - len(seeds):
-        print(f"{reused} seeds of this code are known from before; --again runs them once more")
+    known = len(wanted) - len(seeds)
+    print(f"{len(seeds)} seeds to run, {known} known from before (AGAIN=1, or --again, runs them)")
     if seeds:
         try:
             with ApacheKafka() as broker:
@@ -60,12 +58,10 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         book.took(time.monotonic() - begun, asked.side_by_side, os.getloadavg()[0])
-    print(book.table())
-    if asked.page is not None and all(seed in book for seed in PUBLISHED):
-        write_page(asked.page, book)
-    elif asked.page is not None:
-        print(f"`{asked.page}` is left as it is: it tells of seeds 0 to {PUBLISHED[-1]}")
-    return 1 if book.failed else 0
+    print(book.table(wanted))
+    if asked.page is not None and not write_page(asked.page, book, wanted):
+        print(f"{asked.page} is left alone: it tells of seeds 0 to {PUBLISHED[-1]}, all of them")
+    return 1 if book.failed(wanted) else 0
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Board(ctypes.Structure):
         slow: seconds that a slow one takes.
         clock: seconds that the worker's wall clock is off, and `jump` those that it is to be
             off when it jumps at a point.
+        compiled: outcomes that the compiled path gave.
     """
 
     _fields_ = [
@@ -62,6 +63,7 @@ class Board(ctypes.Structure):
         ("slow", ctypes.c_double),
         ("clock", ctypes.c_double),
         ("jump", ctypes.c_double),
+        ("compiled", ctypes.c_uint64),
     ]
 
     def arm(self, action: int, point: str, countdown: int) -> None:

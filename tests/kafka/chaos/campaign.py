@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tests.kafka.chaos.fight import Fight
 from tests.kafka.chaos.nursery import Nursery
+from tests.kafka.chaos.progress import BROKER, Bound, Spell
 from tests.kafka.chaos.scenario import BLOCK, Weather, draw, draw_weather
 from tests.kafka.chaos.seed import Result, run_seed
 
@@ -68,12 +69,19 @@ class SharedWeather:
             begun = time.monotonic()
             for one in self._weather:
                 await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
+                spells = []
                 for fight in self._fights:
                     fight.note(one.kind, *fight.alive)
+                    bound = Bound(BROKER, BROKER, BROKER)
+                    spell = Spell(one.kind, bound, time.monotonic(), fired=True)
+                    fight.spells.append(spell)
+                    spells.append(spell)
                 hurt = self._broker.kill if one.kind == "broker-kill" else self._broker.stop
                 await asyncio.to_thread(hurt)
                 await asyncio.sleep(one.down)
                 await asyncio.to_thread(self._broker.start)
+                for spell in spells:
+                    spell.end = time.monotonic()
             await asyncio.sleep(1.0)
         finally:
             self._over.set()

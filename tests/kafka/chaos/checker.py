@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from routec.runtime.events.encode import decision_id
 from routec.runtime.records import Record
+from tests.kafka.chaos.answers import Asked, good_answers, wrong_with
 from tests.kafka.chaos.events import NUMBER, Event
 from tests.kafka.chaos.victim import BY
 
@@ -23,8 +26,16 @@ WHY = (
     "routec.error.offset",
     "routec.error.time",
     "routec.policy.hash",
+    "__connect.errors.topic",
+    "__connect.errors.partition",
+    "__connect.errors.offset",
+    "__connect.errors.stage",
+    "__connect.errors.class.name",
+    "__connect.errors.exception.class.name",
+    "__connect.errors.exception.message",
 )
-"""What a dead letter must say of itself."""
+"""What a dead letter must say of itself, after the headers of its request, in this order."""
+_STAGES = ("KAFKA_CONSUME", "VALUE_CONVERTER", "TRANSFORMATION", "KAFKA_PRODUCE")
 
 Place = tuple[int, int]
 """Partition and offset of a request."""
@@ -39,6 +50,11 @@ class Topics:
         committed: the group's committed offset of each partition of the requests, 0 if none.
         letter_partitions: partitions of the dead-letter topic.
         policies: hashes of the policies in the order in which they were activated.
+        scopes: by hash, the field that keeps the answers of a policy apart.
+        canary: hash of a policy that decides a share of the requests; empty without one.
+        share: that share.
+        shadow: hash of a policy that decides nothing; empty without one.
+        responses, differences, statuses: the topics, where there are such.
     """
 
     requests: Sequence[Any]
@@ -47,6 +63,13 @@ class Topics:
     committed: Mapping[int, int]
     letter_partitions: int
     policies: Sequence[str]
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    canary: str = ""
+    share: float = 0.0
+    shadow: str = ""
+    responses: Sequence[Any] = ()
+    differences: Sequence[Any] = ()
+    statuses: Sequence[Any] = ()
 
 
 class Problems:
@@ -80,8 +103,8 @@ def check(topics: Topics, expected: Callable[[int], Event], problems: Problems) 
     """Look for whatever must not be when every request has its outcome and nobody is at work.
 
     Kinds of problems: ``lost``, ``doubled``, ``out-of-order``, ``orphan``, ``misplaced``,
-    ``torn-offset`` (it does not fit the outcomes), ``wrong-decision``, ``altered-letter``,
-    ``policy-went-back``.
+    ``torn-offset`` (it does not fit the outcomes), ``wrong-decision``, ``wrong-answer`` (of the
+    cache), ``altered-letter``, ``policy-went-back``, ``wrong-notice`` (a status or a difference).
 
     Args:
         topics: what is left.
@@ -99,8 +122,14 @@ def check(topics: Topics, expected: Callable[[int], Event], problems: Problems) 
         found = topics.committed.get(partition, 0)
         if found != end:
             problems.add("torn-offset", f"partition {partition}: {found} is committed, not {end}")
-    for place, record in matched.decisions:
-        _check_decision(record, matched.asked[place], topics, expected, problems)
+    made = [
+        (place, record, json.loads(record.value), expected(number(matched.asked[place])))
+        for place, record in matched.decisions
+    ]
+    for place, record, decision, event in made:
+        _check_decision(record, decision, matched.asked[place], event, topics, problems)
+    _check_answers([(decision, event) for _, _, decision, event in made], topics, problems)
+    _check_notices({one[2]["decision_id"]: one[2] for one in made}, topics, problems)
     for place, letter in matched.letters:
         _check_letter(letter, matched.asked[place], topics, expected, problems)
     _check_policies(matched, topics, problems)
@@ -203,28 +232,94 @@ def _check_order(outcomes: Sequence[tuple[Place, Any]], problems: Problems) -> N
 
 def _check_decision(
     record: Any,
+    decision: dict[str, Any],
     request: Any,
+    event: Event,
     topics: Topics,
-    expected: Callable[[int], Event],
     problems: Problems,
 ) -> None:
-    wanted = expected(number(request))
-    event = json.loads(record.value)
+    wanted, failed = event.wanted, [one["signal"] for one in decision["failures"]]
     own = [header for header in record.headers if header[0] != BY]
     # A header without a value is an empty one to the decider, and so in the decision.
     copied = [(name, b"" if value is None else value) for name, value in request.headers]
+    policy, outcome = decision["policy"]["hash"], decision["outcome"]
+    by_canary = policy == topics.canary and chosen(topics.canary, topics.share, request)
+    route = wanted.calm if failed else wanted.route
+    status = "miss" if wanted.cached else "skipped"
     agree = {
-        "was to be a dead letter": not wanted.codes,
+        "was to be a dead letter": not event.codes,
         "key": record.key == request.key,
         "headers": own == copied,
-        "request": event["request_id"] == f"r-{number(request)}",
-        "policy": event["policy"]["hash"] in topics.policies,
-        "route": event["failures"] or event["route"] == wanted.route,
+        "request": decision["request_id"] == f"r-{number(request)}",
+        "policy": policy in topics.policies or by_canary,
+        "signals": set(failed) <= {"feeling"},
+        "route": decision["route"] == route or outcome == "cached",
+        "cache": decision["cache"]["status"] == status or outcome == "cached",
+        "reject": (decision["reject"] or {}).get("reason") == wanted.reject,
+        "outcome": outcome == ("reject" if wanted.reject else "route") or outcome == "cached",
     }
     wrong = [what for what, holds in agree.items() if not holds]
     if wrong:
         place = (request.partition, request.offset)
         problems.add("wrong-decision", f"{place}: {', '.join(wrong)}: {record.value!r:.300}")
+
+
+def chosen(hash: str, share: float, request: Any) -> bool:
+    """Whether a request is one of those that a canary decides."""
+    key = f"r-{number(request)}".encode() if request.key is None else request.key
+    drawn = blake2b(key, digest_size=8, key=hash.encode()[-32:]).digest()
+    return int.from_bytes(drawn, "big") < share * 2**64
+
+
+def _check_answers(
+    made: Sequence[tuple[dict[str, Any], Event]], topics: Topics, problems: Problems
+) -> None:
+    answers = good_answers(topics.responses)
+    asked = {
+        decision["decision_id"]: Asked(
+            decision, event, topics.scopes.get(decision["policy"]["hash"], "")
+        )
+        for decision, event in made
+    }
+    for id, one in asked.items():
+        if one.decision["outcome"] == "cached":
+            for wrong in wrong_with(one, answers, asked.get):
+                problems.add("wrong-answer", f"{id}: {wrong}")
+
+
+def _check_notices(
+    decided: Mapping[str, dict[str, Any]], topics: Topics, problems: Problems
+) -> None:
+    for record in topics.differences:
+        told = json.loads(record.value)
+        ours, theirs = told["in_force"], told["shadow"]
+        found = decided.get(told["decision_id"])
+        agree = {
+            "policy": ours["hash"] in topics.policies and theirs["hash"] == topics.shadow,
+            "no difference": any(ours[name] != theirs[name] for name in ours if name != "hash"),
+            # What was decided again, by another policy or with another cache, may be otherwise.
+            "decision": found is None
+            or (found["policy"]["hash"], found["outcome"]) != (ours["hash"], ours["outcome"])
+            or bool(found["failures"])
+            or all(found[name] == ours[name] for name in ("route", "model")),
+        }
+        wrong = [what for what, holds in agree.items() if not holds]
+        if wrong:
+            problems.add("wrong-notice", f"difference: {', '.join(wrong)}: {record.value!r:.300}")
+    for record in topics.statuses:
+        if record.value is None:
+            continue
+        told = json.loads(record.value)
+        candidate = told.get("candidate", {}).get("hash", topics.canary or topics.shadow)
+        agree = {
+            "key": record.key == f"{told['group']}/{told['worker']}".encode(),
+            "policy": told["active"]["hash"] in topics.policies,
+            "candidate": candidate == (topics.canary or topics.shadow),
+            "refused": not told.get("refused"),
+        }
+        wrong = [what for what, holds in agree.items() if not holds]
+        if wrong:
+            problems.add("wrong-notice", f"status: {', '.join(wrong)}: {record.value!r:.300}")
 
 
 def _check_letter(
@@ -235,30 +330,46 @@ def _check_letter(
     problems: Problems,
 ) -> None:
     wanted = expected(number(request))
-    names = Counter(name for name, _ in letter.headers)
-    original = list(request.headers)
-    code = (_header(letter, WHY[0]) or b"").decode()
+    original, own = list(request.headers), list(letter.headers)[len(request.headers) :]
+    why = {name: (value or b"").decode() for name, value in own}
+    code, place = why.get(WHY[0], ""), (str(request.partition), str(request.offset))
     agree = {
         "was to be decided": bool(wanted.codes),
         "code": code in wanted.codes or "*" in wanted.codes,
         "bytes": letter.value == request.value,
         "key": letter.key == request.key,
         "headers": list(letter.headers)[: len(original)] == original,
-        "reason": all(names[name] == 1 and _header(letter, name) for name in WHY),
-        "topic": _header(letter, "routec.error.topic") == request.topic.encode(),
-        "policy": (_header(letter, "routec.policy.hash") or b"").decode() in topics.policies,
+        "reason": tuple(name for name, _ in own) == WHY and all(why.values()),
+        "time": _is_time(why.get("routec.error.time", "")),
+        "policy": why.get("routec.policy.hash") in topics.policies,
     }
+    for prefix in ("routec.error", "__connect.errors"):
+        found = tuple(why.get(f"{prefix}.{name}") for name in ("topic", "partition", "offset"))
+        agree[f"{prefix} place"] = found == (request.topic, *place)
+    connect = "__connect.errors"
+    agree["stage"] = why.get(f"{connect}.stage") in _STAGES
+    agree["exception"] = why.get(f"{connect}.exception.class.name") == f"routec.{code}"
+    agree["message"] = why.get(f"{connect}.exception.message") == why.get("routec.error.message")
     wrong = [what for what, holds in agree.items() if not holds]
     if wrong:
-        place = (request.partition, request.offset)
         problems.add("altered-letter", f"{place}: {', '.join(wrong)}; {code} {letter.value!r:.200}")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _check_policies(matched: _Matched, topics: Topics, problems: Problems) -> None:
     version = {policy: at for at, policy in enumerate(topics.policies)}
     last: dict[int, int] = {}
     for (partition, offset), record in matched.decisions:
-        found = version.get(json.loads(record.value)["policy"]["hash"], -1)
+        policy = json.loads(record.value)["policy"]["hash"]
+        if policy == topics.canary:
+            continue
+        found = version.get(policy, -1)
         if found < last.get(partition, -1):
             problems.add("policy-went-back", f"{(partition, offset)}: {found} after {last}")
         last[partition] = max(found, last.get(partition, -1))

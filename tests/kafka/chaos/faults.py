@@ -15,21 +15,32 @@ from routec.runtime.policies.registry import deploy
 from routec.runtime.stream import StreamError
 from routec.runtime.stream.clients import transactional_id
 from tests.kafka.chaos.board import CLASSIFIER_MOODS, DECIDER_MOODS, JUMP, KILL, STOP
-from tests.kafka.chaos.fight import Fight, Member
+from tests.kafka.chaos.fight import UNDER_WAY, Fight, Member
 from tests.kafka.chaos.final import look_at_rest
 from tests.kafka.chaos.policy import compile_policy
+from tests.kafka.chaos.progress import Spell, bound_of
 from tests.kafka.chaos.scenario import Fault
 from tests.kafka.chaos.victim import fill_disk
 
 _PATIENCE = 8.0
 """Seconds that a point may take to be met."""
+_DECIDES = 20.0
+"""Seconds that a worker whose disk is full may take to decide, whatever befalls the others."""
 _IN_FLIGHT = 1.0
 """Seconds after which a decision that is seen cannot have been made before."""
 
 
 async def strike(fight: Fight, fault: Fault) -> None:
     """Do it."""
-    await _KINDS[fault.kind](fight, fault)
+    spell = Spell(
+        f"{fault.kind} {fault.detail}".strip(), bound_of(fault, fight.scenario), time.monotonic()
+    )
+    fight.spells.append(spell)
+    UNDER_WAY.set(spell)
+    try:
+        await _KINDS[fault.kind](fight, fault)
+    finally:
+        spell.end = time.monotonic()
 
 
 async def _someone(fight: Fight, fault: Fault, *, to_arm: bool = False) -> Member | None:
@@ -189,6 +200,9 @@ async def _steal(fight: Fight, fault: Fault) -> None:
                 await thief.start()
                 owners = [one for one in fight.alive if partition.partition in one.board.held()]
                 fight.note("steal", *owners[:1])
+                spell = UNDER_WAY.get()
+                assert spell is not None
+                spell.hit = {partition.partition}
                 await thief.begin_transaction()
                 # It is never committed, so nobody may see it.
                 await thief.send_and_wait(
@@ -282,11 +296,16 @@ async def _full_disk(fight: Fight, fault: Fault) -> None:
             fight.missed.append(what)
             return
         since += _IN_FLIGHT
-    deadline = since + _PATIENCE
+    deadline = since + _DECIDES
     # It has come to pass when the worker has decided since.
     while not fight.tail.has_decided(member.name, since):
-        if time.monotonic() > deadline or not member.alive:
+        if not member.alive or (fight.crowded and not member.board.held()):
+            # Something else has ended it, or there is nothing for it to decide.
             fight.missed.append(what)
+            break
+        if time.monotonic() > deadline:
+            held = member.board.held()
+            fight.problems.add("no-progress", f"{what}: {member.name} decides nothing of {held}")
             break
         await asyncio.sleep(0.02)
     else:
@@ -312,7 +331,7 @@ async def _swap(fight: Fight, fault: Fault) -> None:
             # Before it is written: a broker that dies may have it though nobody says so.
             fight.versions.append(version)
             try:
-                await deploy(fight.config, compile_policy(version))
+                await deploy(fight.config, compile_policy(fight.scenario.policy, version))
                 fight.deployed.add(version)
             except StreamError as error:
                 if not fight.scenario.weather:

@@ -6,20 +6,27 @@ import asyncio
 import json
 import signal
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from routec.runtime.config import Config, Kafka, Runtime, Topics
+from routec.runtime.config import Classifier, Config, Kafka, Observability, Runtime, Topics
 from tests.kafka.chaos.board import Board, open_board
 from tests.kafka.chaos.checker import Problems
 from tests.kafka.chaos.events import MAX_EVENT_BYTES
 from tests.kafka.chaos.nursery import Child, Nursery
+from tests.kafka.chaos.policy import hash_of
+from tests.kafka.chaos.progress import DECIDE_TIMEOUT, Spell, check_progress
+from tests.kafka.chaos.responder import Responder
 from tests.kafka.chaos.scenario import Scenario
 from tests.kafka.chaos.victim import FULL_DISK
 from tests.kafka.chaos.watch import Loader, Tail
+
+UNDER_WAY: ContextVar[Spell | None] = ContextVar("UNDER_WAY", default=None)
+"""The fault that this task is at."""
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +109,9 @@ class Fight:
         self.missed: list[str] = []
         self.changes: list[float] = []
         self.loader = Loader(scenario, self.config)
-        self.tail = Tail(self.config, scenario.partitions)
+        self.responder = Responder(scenario, self.config)
+        self.tail = Tail(self.config, scenario.partitions, self.responder.take)
+        self.spells: list[Spell] = []
         self.may_end: set[str] = set()
         self.versions = [0]
         self.deployed: set[int] = set()
@@ -117,12 +126,19 @@ class Fight:
         self._ending = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "routec.toml").write_text(_toml(self.config))
-        (folder / "scenario.json").write_bytes(msgspec.json.encode({"pause": scenario.pause}))
+        told = {"pause": scenario.pause, "policy": scenario.policy}
+        (folder / "scenario.json").write_bytes(msgspec.json.encode(told))
 
     @property
     def alive(self) -> list[Member]:
         """The workers that are there, and not about to go."""
         return [one for one in self.members if one.alive]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are more workers than partitions, so that some have none."""
+        there = [one for one in self.members if not one.child.ended.done()]
+        return len(there) > self.scenario.partitions
 
     async def spawn(
         self,
@@ -191,6 +207,12 @@ class Fight:
             ends and len(hit) == 1,
         )
         self.fired.append(fired)
+        spell = UNDER_WAY.get()
+        if spell is not None:
+            spell.fired = True
+            spell.kind = "storm" if kind.startswith("storm") else kind
+            spell.begin = min(spell.begin, fired.at)
+            spell.hit.update(at for one in hit for at in one.board.held())
         return fired
 
     async def until_ended(self, member: Member, seconds: float) -> bool:
@@ -236,6 +258,7 @@ class Fight:
                 one.child.signal(signal.SIGKILL)
                 await one.child.ended
         await self.tail.stop()
+        await self.responder.stop()
         await self.loader.stop()
 
     def _look(self, member: Member) -> None:
@@ -244,13 +267,17 @@ class Fight:
             return
         self._looked.append(member)
         status = member.child.ended.result()
+        ended = self._ended(member)
+        for what in ("committed", "dead"):
+            if ended.get(f"shown_{what}", 0) != ended.get(what, 0):
+                self.problems.add("wrong-metrics", f"{member.name} ({what}): {ended}")
         if status in (0, -signal.SIGKILL):
             if status == 0 and not member.hurt:
                 self.problems.add("gave-up", f"{member.name} ended by itself")
             return
         if status == -signal.SIGTERM and member.hurt and not member.board.held():
             return  # it was told to end before it had begun to listen
-        code = str(self._ended(member).get("code", ""))
+        code = str(ended.get("code", ""))
         if code not in self.may_end:
             log = (self.folder / f"{member.name}.log").read_text(errors="replace")
             what = f"{member.name} ended with status {status} {code}: {log[-600:]}"
@@ -260,6 +287,16 @@ class Fight:
         file = self.folder / f"{member.name}.ended"
         found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         return found
+
+    @property
+    def hashes(self) -> list[str]:
+        """Of the policies, in the order in which they were put in force."""
+        return [hash_of(self.scenario.policy, version) for version in self.versions]
+
+    def watch_progress(self, begin: float) -> None:
+        """Look for partitions that stood still, from when all were at work until the load ended."""
+        until, partitions = self.loader.until, self.scenario.partitions
+        check_progress(self.spells, self.tail.seen, partitions, begin, until, self.problems)
 
     def time_recoveries(self) -> bool:
         """Time what has not been timed; whether all recoveries are over."""
@@ -296,8 +333,11 @@ class Fight:
                 self.problems.add("slow-recovery", what)
 
 
+_SECTIONS = ("kafka", "topics", "runtime", "observability")
+
+
 def _config(scenario: Scenario, bootstrap: str, label: str) -> Config:
-    names = ("requests", "decisions", "dlq", "policies", "responses")
+    names = ("requests", "decisions", "dlq", "policies", *scenario.extras)
     topics: dict[str, str] = dict.fromkeys(Topics.__struct_fields__, "")
     topics |= {name: f"{label}.{name}" for name in names}
     return Config(
@@ -316,19 +356,23 @@ def _config(scenario: Scenario, bootstrap: str, label: str) -> Config:
             batch_size=scenario.batch,
             max_event_bytes=MAX_EVENT_BYTES,
             max_in_flight_events=scenario.in_flight,
-            decide_timeout=3.0,
+            decide_timeout=DECIDE_TIMEOUT,
             drain_timeout=10.0,
         ),
+        classifiers={"feeling": Classifier("exemplars", Path("feeling.jsonl"))},
+        observability=Observability(port=0, log_level="warning", log_format="console"),
     )
 
 
 def _toml(config: Config) -> str:
     lines = []
-    for section in ("kafka", "topics", "runtime"):
+    sections = {name: getattr(config, name) for name in _SECTIONS}
+    sections |= {f"classifiers.{name}": one for name, one in config.classifiers.items()}
+    for section, struct in sections.items():
         lines.append(f"[{section}]")
-        struct = getattr(config, section)
         for key in struct.__struct_fields__:
             value = getattr(struct, key)
+            value = str(value) if isinstance(value, Path) else value
             if isinstance(value, str | bool | int | float):
                 lines.append(f"{key} = {json.dumps(value)}")
     return "\n".join(lines) + "\n"

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from routec.compiler.program import digest
-from routec.runtime.config import Config
 from routec.runtime.stream.clients import transactional_id
 from tests.kafka.chaos.checker import Topics, check, check_torn, number
 from tests.kafka.chaos.events import Event, event
 from tests.kafka.chaos.fight import Fight
-from tests.kafka.chaos.policy import compile_policy
+from tests.kafka.chaos.policy import CANARY, SHADOW, hash_of, scope_of
+from tests.kafka.chaos.scenario import SHARE
 
 _PATIENCE = 60.0
 
 
-async def read_topics(config: Config, partitions: int, versions: Sequence[int]) -> Topics:
-    """Every committed record of the topics, and the committed offsets.
-
-    Args:
-        config: names the topics and the group.
-        partitions: of each topic.
-        versions: of the policy, in the order in which they were deployed.
-    """
-    names = (config.topics.requests, config.topics.decisions, config.topics.dlq)
-    records: dict[str, list[Any]] = {name: [] for name in names}
+async def read_topics(fight: Fight) -> Topics:
+    """Every committed record of a seed's topics, and the committed offsets."""
+    config, scenario, topics = fight.config, fight.scenario, fight.config.topics
+    partitions, kind = scenario.partitions, scenario.policy
+    needed = (topics.requests, topics.decisions, topics.dlq)
+    names = [*needed, *(getattr(topics, extra) for extra in scenario.extras)]
+    records: dict[str, list[Any]] = {name: [] for name in ("", *names)}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=config.kafka.bootstrap,
         group_id=config.kafka.group,
@@ -57,9 +52,23 @@ async def read_topics(config: Config, partitions: int, versions: Sequence[int]) 
         }
     finally:
         await consumer.stop()
-    policies = [digest(compile_policy(version)) for version in versions]
-    requests, decisions, letters = (records[name] for name in names)
-    return Topics(requests, decisions, letters, offsets, partitions, policies)
+    hashes = fight.hashes
+    versions = dict(zip(hashes, fight.versions, strict=True)) | {hash_of(kind, CANARY): CANARY}
+    return Topics(
+        requests=records[topics.requests],
+        decisions=records[topics.decisions],
+        letters=records[topics.dlq],
+        committed=offsets,
+        letter_partitions=partitions,
+        policies=hashes,
+        scopes={hash: scope_of(version) for hash, version in versions.items()},
+        canary=hash_of(kind, CANARY) if scenario.candidate == "canary" else "",
+        share=SHARE,
+        shadow=hash_of(kind, SHADOW) if scenario.candidate == "shadow" else "",
+        responses=records[topics.responses],
+        differences=records[topics.differences],
+        statuses=records[topics.status],
+    )
 
 
 async def look_at_rest(fight: Fight) -> None:
@@ -71,7 +80,7 @@ async def look_at_rest(fight: Fight) -> None:
         # It is answered when the transaction before is ended, markers included.
         await asyncio.wait_for(producer.start(), 20)
         await asyncio.wait_for(producer.stop(), 20)
-    check_torn(await read_topics(config, partitions, fight.versions), fight.problems)
+    check_torn(await read_topics(fight), fight.problems)
 
 
 async def until_done(fight: Fight) -> None:
@@ -105,20 +114,30 @@ async def until_done(fight: Fight) -> None:
 async def check_all(fight: Fight) -> dict[str, int]:
     """Check what is left; how many records of each topic there are."""
     scenario = fight.scenario
-    topics = await read_topics(fight.config, scenario.partitions, fight.versions)
+    topics = await read_topics(fight)
 
     @cache
     def expected(at: int) -> Event:
-        return event(scenario.seed, at, scenario.bad, scenario.giant)
+        return event(scenario.seed, at, scenario.bad, scenario.giant, scenario.policy)
 
-    check(topics, expected, fight.problems)
+    # Beside the seeds that run at the same time, whose progress is timed.
+    await asyncio.to_thread(check, topics, expected, fight.problems)
     there = {(one.partition, one.offset): number(one) for one in topics.requests}
     for at, place in fight.loader.acknowledged.items():
         if there.get(place) != at:
             fight.problems.add("broker-lost", f"request {at} was acknowledged at {place}")
+    first = topics.policies[0].encode()
+    by_canary = sum(topics.canary.encode() in one.value for one in topics.decisions)
     return {
         "requests": len(topics.requests),
         "decisions": len(topics.decisions),
         "dead_letters": len(topics.letters),
-        "by_swapped": sum(topics.policies[0].encode() not in one.value for one in topics.decisions),
+        "by_canary": by_canary if topics.canary else 0,
+        "by_swapped": sum(first not in one.value for one in topics.decisions)
+        - (by_canary if topics.canary else 0),
+        "cached": sum(b'"outcome":"cached"' in one.value for one in topics.decisions),
+        "compiled": sum(one.board.compiled for one in fight.members),
+        "responses": len(topics.responses),
+        "differences": len(topics.differences),
+        "statuses": len(topics.statuses),
     }

@@ -104,10 +104,17 @@ class Nursery:
 
 
 def _main() -> None:
-    from tests.kafka.chaos.policy import compile_policy
+    from tests.kafka.chaos import clocks
+
+    clocks.put_in()  # before all that asks for the time
+    from routec.cli.worker import _prepare_embedder
+    from tests.kafka.chaos.policy import KINDS, compile_policy
     from tests.kafka.chaos.victim import work
 
-    program = compile_policy()
+    # Each worker would do it again.
+    _prepare_embedder()
+    for kind in KINDS:
+        compile_policy(kind)
     gc.collect()
     gc.freeze()
     awake, wake = os.pipe()
@@ -129,11 +136,11 @@ def _main() -> None:
                 order = json.loads(line)
                 pid = os.fork()
                 if pid == 0:
-                    _be_born(work, program, order)
+                    _be_born(work, order)
                 _tell({"name": f"{order['folder']}/{order['name']}", "pid": pid})
 
 
-def _be_born(work: Any, program: Any, order: dict[str, Any]) -> None:
+def _be_born(work: Any, order: dict[str, Any]) -> None:
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -145,7 +152,7 @@ def _be_born(work: Any, program: Any, order: dict[str, Any]) -> None:
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
-        status = work(program, folder, order["name"], order["environment"])
+        status = work(folder, order["name"], order["environment"])
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -1,57 +1,194 @@
-"""The policy that workers under fire decide by, and its classifier, which can be ill."""
+"""The policies that workers under fire decide by, what they make of a request, and the classifier
+that two of them have, which can be ill."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routec.compiler import check_bytes
 from routec.compiler.lower import lower
-from routec.compiler.program import Program
-from routec.runtime.config import Config
-from routec.runtime.engine.caching import terms_of
-from routec.runtime.engine.engine import Engine
-from routec.runtime.events.decode import Limits
-from routec.runtime.policies.activation import Activation
-from routec.runtime.policies.follower import PolicyFollower
-from routec.runtime.policies.live import LivePolicy
-from routec.runtime.service import EventClock, Memory, PolicyService
-from routec.runtime.signals.services import Services
+from routec.compiler.plan import optimise
+from routec.compiler.program import Program, digest
+from routec.runtime.engine import open as opening
 from routec.safety.classify.errors import ClassifierError
 from routec.safety.text import NORMALISER_VERSION
-from routec.safety.tokens import estimate_tokens, most_tokens
-from routec.semcache.cache import SemanticCache
 from tests.kafka.chaos.board import CLASSIFIER_MOODS, Board
 
-TEXT = """
+Kind = Literal["classifier", "plain", "mixed"]
+"""Of a policy.
+
+- ``classifier``: every request needs the classifier.
+- ``plain``: none does: attributes, turns, words, patterns, a score and the exact cache decide, so
+  the compiled path.
+- ``mixed``: some need it, unless the cache answers them; the compiled path decides the others.
+"""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+CACHED: frozenset[Kind] = frozenset({"plain", "mixed"})
+"""Those with answers in the cache."""
+
+CATEGORY = "answers"
+SCOPES = ("tenant", "tenant", "region")
+"""The field that keeps answers apart, by version modulo their number: a swap to another drops what
+is cached, one between the same hands it over."""
+
+CANARY, SHADOW = 1000, 1001
+"""Versions that are tried beside the others; a shadow has another bound for long requests."""
+
+ANGRY, RUDE, INVOICE = "angry", "wrath", "INV-4711"
+LONG = 60
+"""Words from which on a request is long to every version but a shadow, and `SHORT` up to which it
+is not."""
+SHORT = 20
+
+_HEAD = """
 policy under_fire
-request { tenant: string }
-signal feeling = classifier("feeling") { labels: [calm, angry], on_error: calm, timeout: 250ms }
-signal size    = tokens()
-category questions { when size <= 50, ttl: 1h, scope: tenant }
+request { tenant: string, region: string, tier: enum(free, pro) = free }
 model small { latency: 1s, tags: [VERSION] }
 model large { latency: 2s }
-route known priority 50 { when tenant in ["t-0", "t-1", "t-2", "t-3"] and size <= 50 to small }
-route complaints { when feeling == angry to large }
-route essays { when size > 50 to large }
-default route usual { to small }
+signal size = tokens()
 """
-ANGRY = "angry"
-KNOWN, SHORT = 4, 50
-"""Tenants whose texts of at most so many words need no classifier: compiled code decides those."""
+_FEELING = """
+signal feeling = classifier("feeling") { labels: [calm, angry], on_error: calm, timeout: 250ms }
+"""
+_TEXTS: dict[Kind, str] = {
+    "classifier": _HEAD
+    + _FEELING
+    + """
+route complaints priority 20 { when feeling == angry to large }
+route essays     priority 10 { when size > BOUND to large }
+default route usual { to small }
+""",
+    "plain": _HEAD
+    + """
+signal rude    = keyword("wrath", "fury")
+signal invoice = regex(/\\bINV-[0-9]{4}\\b/)
+signal length  = turns()
+signal need    = score { 0.5 * rude + 0.3 * invoice + 0.2 * (length > 2) }
+category answers { when tier == free, ttl: 6h, scope: SCOPE }
+guard shut { when rude and invoice reject 403 "shut" }
+route complaints priority 30 { when need >= 0.5 to large cache off }
+route essays     priority 20 { when size > BOUND to large }
+route bills      priority 10 { when invoice to small }
+default route usual { to small }
+""",
+    "mixed": _HEAD
+    + _FEELING
+    + """
+signal rude = keyword("wrath", "fury")
+category answers { when tier == free and size <= BOUND, ttl: 6h, scope: SCOPE }
+route vip        priority 40 { when tier == pro to large }
+route essays     priority 30 { when size > BOUND to large }
+route furious    priority 20 { when rude to large }
+route complaints priority 10 { when feeling == angry to large }
+default route usual { to small }
+""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a policy looks at in a request.
+
+    Attributes:
+        pro: whether it is of the tier ``pro``.
+        long: whether it is long.
+        angry, rude, invoice: what its last text holds.
+        turns: messages of its user.
+    """
+
+    pro: bool
+    long: bool
+    angry: bool
+    rude: bool
+    invoice: bool
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to become of a request.
+
+    Attributes:
+        route: its route; ``None`` where it is rejected.
+        calm: its route where the classifier fails.
+        reject: reason of its rejection.
+        cached: whether it has a place in the cache.
+    """
+
+    route: str | None
+    calm: str | None
+    reject: str | None = None
+    cached: bool = False
+
+
+def wanted(kind: Kind, said: Said) -> Wanted:
+    """What a kind of policy makes of a request, worked out without any of the code under test."""
+    usual = "essays" if said.long else "usual"
+    if kind == "classifier":
+        return Wanted("complaints" if said.angry else usual, usual)
+    if kind == "mixed":
+        sure = "vip" if said.pro else "essays" if said.long else "furious" if said.rude else None
+        route = sure or ("complaints" if said.angry else "usual")
+        return Wanted(route, sure or "usual", cached=not said.pro and not said.long)
+    if said.rude and said.invoice:
+        return Wanted(None, None, "shut")
+    if said.rude or (said.invoice and said.turns > 2):
+        return Wanted("complaints", "complaints")
+    if said.invoice and not said.long:
+        usual = "bills"
+    return Wanted(usual, usual, cached=not said.pro)
+
+
+def needs_model(kind: Kind, said: Said) -> bool:
+    """Whether the classifier has to be asked, where the cache has no answer."""
+    if kind == "mixed":
+        return not (said.pro or said.long or said.rude)
+    return kind == "classifier"
 
 
 @cache
-def compile_policy(version: int = 0) -> Program:
-    """The program of a version; all decide alike, and each has a hash of its own."""
-    text = TEXT.replace("VERSION", f"v{version}")
+def compile_policy(kind: Kind, version: int = 0) -> Program:
+    """The program of a version, planned as the compiler does; all but a shadow decide alike."""
+    text = _TEXTS[kind].replace("VERSION", f"v{version}").replace("SCOPE", scope_of(version))
+    text = text.replace("BOUND", "4" if version == SHADOW else "50")
     checked = check_bytes("under_fire.route", text.encode())
     assert checked.policy is not None, [finding.message for finding in checked.findings]
-    return lower(checked.policy, normaliser=NORMALISER_VERSION)
+    program = lower(
+        checked.policy,
+        normaliser=NORMALISER_VERSION,
+        embedder=None if kind == "plain" else Counted.digest,
+    )
+    return optimise(checked.policy, program).program
+
+
+@cache
+def hash_of(kind: Kind, version: int) -> str:
+    """The hash of a version."""
+    return digest(compile_policy(kind, version))
+
+
+def scope_of(version: int) -> str:
+    """The field that keeps the answers of a version apart."""
+    return SCOPES[version % len(SCOPES)]
+
+
+class Counted:
+    """An embedder that takes no time; the classifier is said to need one."""
+
+    dimension, digest = 8, "sha256:counted"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = np.zeros((len(texts), self.dimension), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[len(text) % self.dimension] = 1.0
+        return rows
 
 
 class Feeling:
@@ -90,36 +227,10 @@ class Feeling:
         return CLASSIFIER_MOODS[board.classifier]
 
 
-def service(
-    program: Program, config: Config, board: Board, memory: Memory | None = None
-) -> PolicyService:
-    """What decides by a version of the policy, and goes on with what another has learnt."""
-    clock = EventClock() if memory is None else memory.clock
-    cache = None if memory is None else memory.cache
-    if cache is None:
-        terms = [terms_of(category) for category in program.categories]
-        cache = SemanticCache(terms, capacity=1000, dimension=1, clock=clock)
-    services = Services(
-        tokens=estimate_tokens,
-        most_tokens=most_tokens,
-        classifiers={"feeling": Feeling(board)},
-        cache=cache,
-    )
-    if memory is None:
-        memory = Memory(clock, cache, categories=program.categories, models=program.models)
-    limits = Limits(bytes=config.runtime.max_event_bytes)
-    return PolicyService(Engine(program, services), limits=limits, memory=memory)
+def bind_classifier(board: Board) -> None:
+    """Have what opens a policy's services open this classifier, and this embedder, in this process.
 
-
-def follow(program: Program, config: Config, board: Board) -> tuple[LivePolicy, PolicyFollower]:
-    """What decides by the newest version that the control topic has, and what finds that."""
-    first = service(program, config, board)
-    live = LivePolicy(first)
-
-    def open_here(
-        newer: Program, hash: str, memory: Memory | None, silent: bool = False
-    ) -> PolicyService:
-        return service(newer, config, board, memory)
-
-    activation = Activation(program, first.policy_hash, live, open_here)
-    return live, PolicyFollower(config, live, activation)
+    All else is opened as it is for anybody.
+    """
+    opening._classifier = lambda name, bound, embedder: Feeling(board)  # type: ignore[assignment]
+    opening._embedder = lambda program, config: Counted()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from tests.kafka.chaos.board import CLASSIFIER_MOODS, DECIDER_MOODS, POINTS
+from tests.kafka.chaos.policy import KINDS as POLICIES
+from tests.kafka.chaos.policy import Kind
 
 BROKER_EVERY = 5
 """One seed in so many is in the weather."""
@@ -39,6 +42,11 @@ _STOP_POINTS = (
     "offsets-sent",
 )
 _JUMP_POINTS = (*_STOP_POINTS, "committed")
+EXTRAS = ("responses", "status", "differences")
+"""Topics that a worker can do without; each is there in most seeds."""
+SHARE = 0.3
+"""Of the requests that a canary decides."""
+Candidate = Literal["none", "shadow", "canary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,9 @@ class Scenario:
         bad: share of malformed events; `giant` share of those too large for an event.
         faults: in order of time.
         weather: whether the broker is hurt, too.
+        policy: what kind of policy decides.
+        candidate: what is tried beside it from the start.
+        extras: which topics there are that a worker can do without.
     """
 
     seed: int
@@ -99,6 +110,9 @@ class Scenario:
     giant: float
     faults: tuple[Fault, ...]
     weather: bool
+    policy: Kind
+    candidate: Candidate
+    extras: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +137,15 @@ def draw(seed: int) -> Scenario:
         if not (weather and fault.kind == "kill-all"):
             faults.append(fault)
         at += rng.choice((0.0, 0.2, rng.uniform(0.5, 2.0), rng.uniform(2.0, 4.0)))
-    return Scenario(
+    kind, candidate, extras = _parts(seed)
+    if kind == "plain":
+        # It asks no classifier, so none can be ill; the cache passes to the next policy instead.
+        faults = [_instead(one) if one.kind == "classifier" else one for one in faults]
+    scenario = Scenario(
         seed=seed,
+        policy=kind,
+        candidate=candidate,
+        extras=extras,
         partitions=rng.choice((1, 2, 3, 4, 6, 8)),
         workers=rng.choice((1, 2, 2, 3)),
         static=rng.random() < 0.2,
@@ -141,6 +162,26 @@ def draw(seed: int) -> Scenario:
         faults=tuple(faults),
         weather=weather,
     )
+    if (
+        [one.kind for one in faults] in (["kill"], ["kill-at"])
+        and scenario.workers > 1
+        and seed % 4
+    ):
+        # The one that is killed is not followed before the group knows that it is gone: until then
+        # the others have to go on.
+        return replace(scenario, restart=scenario.session + 1.0)
+    return scenario
+
+
+def _parts(seed: int) -> tuple[Kind, Candidate, tuple[str, ...]]:
+    rng = random.Random(f"parts {seed}")
+    kind = rng.choice(POLICIES)
+    candidate: Candidate = rng.choice(("none", "shadow", "shadow", "canary"))
+    return kind, candidate, tuple(one for one in EXTRAS if rng.random() < 0.85)
+
+
+def _instead(fault: Fault) -> Fault:
+    return replace(fault, kind="swap", detail="", number=2, seconds=0.1)
 
 
 def draw_weather(seed: int) -> tuple[Weather, ...]:

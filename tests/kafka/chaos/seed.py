@@ -14,15 +14,16 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from routec.compiler.program import digest
+from routec.runtime.policies.registry import try_candidate
 from routec.runtime.stream import create_topics
 from tests.kafka.chaos.board import IDLE
 from tests.kafka.chaos.faults import strike
 from tests.kafka.chaos.fight import Fight
 from tests.kafka.chaos.final import check_all, until_done
 from tests.kafka.chaos.nursery import Nursery
-from tests.kafka.chaos.policy import compile_policy
-from tests.kafka.chaos.scenario import Scenario
+from tests.kafka.chaos.policy import CANARY, SHADOW, compile_policy
+from tests.kafka.chaos.progress import Spell
+from tests.kafka.chaos.scenario import SHARE, Scenario
 
 _LONGEST = 150.0
 """Seconds that a seed may take."""
@@ -76,6 +77,7 @@ async def run_seed(
         "said": fight.problems.said,
         "fired": [dataclasses.asdict(one) for one in fight.fired],
         "missed": fight.missed,
+        "spells": [_spell(one) for one in fight.spells if one.fired],
         "records": records,
         "unsure": fight.loader.unsure,
         "workers": len(fight.members),
@@ -86,12 +88,15 @@ async def run_seed(
 async def _run(fight: Fight, sky: Sky | None) -> dict[str, int]:
     scenario = fight.scenario
     await create_topics(fight.config, partitions=scenario.partitions)
+    await _try_candidate(fight)
     await fight.loader.start()
+    await fight.responder.start()
     await fight.tail.start()
     loading = asyncio.create_task(fight.loader.run())
     try:
         fight.keep()
         await _at_work(fight)
+        at_work = time.monotonic()
         async with asyncio.TaskGroup() as group:
             if sky is not None:
                 group.create_task(_coroutine(sky, fight))
@@ -106,17 +111,53 @@ async def _run(fight: Fight, sky: Sky | None) -> dict[str, int]:
         if not fight.time_recoveries():
             fight.problems.add("no-progress", f"partitions stood still for {_RECOVERY:g} s")
         await _newest_decides(fight, deadline)
+        await _all_decide(fight, deadline)
         await asyncio.sleep(0.3)
     finally:
         fight.loader.end()
         await loading
+    fight.watch_progress(at_work)
     await until_done(fight)
     await fight.end()
     fight.settle_alone()
     records = await check_all(fight)
     if not records["decisions"]:
         fight.problems.add("harness", "nothing was decided, so nothing was tested")
+    if scenario.policy != "classifier" and not records["compiled"]:
+        fight.problems.add("harness", "the compiled path decided nothing, so it was not tested")
     return records
+
+
+async def _try_candidate(fight: Fight) -> None:
+    """Have a candidate be tried from the start."""
+    scenario = fight.scenario
+    if scenario.candidate == "none":
+        return
+    canary = scenario.candidate == "canary"
+    program = compile_policy(scenario.policy, CANARY if canary else SHADOW)
+    await try_candidate(fight.config, program, SHARE if canary else None)
+
+
+async def _all_decide(fight: Fight, deadline: float) -> None:
+    """Wait until each partition had a decision after all was over; the load goes on for that."""
+    over = time.monotonic()
+    while not fight.tail.all_since(over):
+        if time.monotonic() > deadline:
+            fight.problems.add("no-progress", f"not every partition decides within {_RECOVERY:g} s")
+            return
+        await asyncio.sleep(0.05)
+
+
+def _spell(spell: Spell) -> dict[str, Any]:
+    return {
+        "kind": spell.kind,
+        "hit": sorted(spell.hit),
+        "seconds": round(spell.end - spell.begin, 2),
+        "longest_hit": spell.longest_hit,
+        "longest_others": spell.longest_others,
+        "may_hit": spell.allowed(hit=True),
+        "may_others": spell.allowed(hit=False),
+    }
 
 
 async def _coroutine(sky: Sky, fight: Fight) -> None:
@@ -142,7 +183,7 @@ async def _newest_decides(fight: Fight, deadline: float) -> None:
     version = fight.versions[-1]
     if version not in fight.deployed:
         return
-    newest = digest(compile_policy(version))
+    newest = fight.hashes[-1]
     while newest not in fight.tail.policies:
         if time.monotonic() > deadline:
             fight.problems.add("policy-ignored", f"version {version} decides nothing")
@@ -166,6 +207,7 @@ async def _delete_topics(fight: Fight) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=fight.config.kafka.bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([topics.requests, topics.decisions, topics.dlq, topics.policies])
+        names = [getattr(topics, field) for field in topics.__struct_fields__]
+        await admin.delete_topics([name for name in names if name])
     finally:
         await admin.close()

@@ -1,25 +1,31 @@
-"""The worker under fire: the real one, with the real engine, hurt from within at named points."""
+"""The worker under fire: what `routec run` runs, hurt from within at named points."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import resource
 import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aiokafka import TopicPartition
+from prometheus_client import generate_latest
 
-from routec.compiler.program import Program
-from routec.runtime.config import load_config
-from routec.runtime.policies.live import LivePolicy
-from routec.runtime.records import Decided, Outcome, Record
-from routec.runtime.stream import Point, StreamError, Worker, run_until_signalled
-from routec.runtime.stream.observer import Silent
+from routec.cli.errors import CommandError
+from routec.cli.worker import run_worker
+from routec.runtime import deployment
+from routec.runtime.config import Config, load_config
+from routec.runtime.native import NativePath
+from routec.runtime.native.path import Answer
+from routec.runtime.observe import Metrics
+from routec.runtime.records import Decided, Decider, Outcome, Record
+from routec.runtime.stream import Observed, Point, Worker
+from routec.runtime.stream.worker import Control
+from tests.kafka.chaos import clocks
 from tests.kafka.chaos.board import (
     AWAY,
     DECIDER_MOODS,
@@ -30,7 +36,7 @@ from tests.kafka.chaos.board import (
     Board,
     open_board,
 )
-from tests.kafka.chaos.policy import follow
+from tests.kafka.chaos.policy import bind_classifier, compile_policy
 
 BY = "chaos-by"
 """Header of a decision that names the worker that made it."""
@@ -39,9 +45,9 @@ FULL_DISK = "CHAOS_FULL_DISK"
 
 
 class Moody:
-    """The policy in force; as a whole it may be slow, hang, fail, or miscount."""
+    """What decides; as a whole it may be slow, hang, fail, or miscount."""
 
-    def __init__(self, inner: LivePolicy, board: Board, name: str, pause: float) -> None:
+    def __init__(self, inner: Decider, board: Board, name: str, pause: float) -> None:
         self._inner, self._board = inner, board
         self._by = (BY, name.encode())
         self._pause = pause
@@ -105,14 +111,23 @@ class Fire:
                 os.kill(os.getpid(), signal.SIGKILL if action == KILL else signal.SIGSTOP)
 
 
-class Watching(Silent):
-    """Notes the partitions that were given up."""
+class Watching:
+    """Notes the partitions that were given up, and hands on all that is told.
 
-    def __init__(self, board: Board) -> None:
+    Attributes:
+        inner: what it is handed to.
+    """
+
+    def __init__(self, inner: Observed, board: Board) -> None:
+        self.inner = inner
         self._board = board
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     def released(self, topic: str, partition: int) -> None:
         self._board.lanes[partition] = AWAY
+        self.inner.released(topic, partition)
 
 
 def fill_disk(pid: int) -> None:
@@ -140,28 +155,80 @@ def _find_disk_full() -> None:
     raise AssertionError("the disk was to be full")
 
 
-def work(program: Program, folder: Path, name: str, environment: dict[str, str]) -> int:
+def _count_compiled(board: Board) -> None:
+    """Have the compiled path note on the board what it decides."""
+    decide = NativePath.decide
+
+    def counted(
+        self: NativePath, records: Sequence[Record], latest_s: float
+    ) -> tuple[list[Answer], float]:
+        answers, latest = decide(self, records, latest_s)
+        board.compiled += sum(type(one) is Decided for one in answers)
+        return answers, latest
+
+    NativePath.decide = counted  # type: ignore[method-assign]
+
+
+class _Made:
+    """Makes the worker that a deployment asks for, and has it hurt."""
+
+    def __init__(self, board: Board, name: str, pause: float) -> None:
+        self._board, self._name, self._pause = board, name, pause
+        self.worker: Worker | None = None
+        self.metrics: Metrics | None = None
+
+    def __call__(
+        self, config: Config, decider: Decider, observer: Observed, *, control: Control | None
+    ) -> Worker:
+        board = self._board
+        decider = Moody(decider, board, self._name, self._pause)
+        self.metrics = observer._metrics
+        self.worker = Worker(
+            config, decider, Watching(observer, board), Fire(board), control=control
+        )
+        return self.worker
+
+
+def work(folder: Path, name: str, environment: dict[str, str]) -> int:
     """Be a worker until signalled; the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(relativeCreated)d %(message)s")
     board = open_board(folder / f"{name}.board")
-    real = time.time
-    time.time = lambda: real() + board.clock
+    clocks.set_by(lambda: board.clock)
     if FULL_DISK in environment:
         _find_disk_full()
     config = load_config(folder / "routec.toml", environment)
-    pause = json.loads((folder / "scenario.json").read_text())["pause"]
-    live, follower = follow(program, config, board)
-    decider = Moody(live, board, name, pause)
-    worker = Worker(config, decider, Watching(board), Fire(board), control=follower)
-    code = ""
+    scenario = json.loads((folder / "scenario.json").read_text())
+    bind_classifier(board)
+    _count_compiled(board)
+    made = _Made(board, name, scenario["pause"])
+    deployment.Worker = made  # type: ignore[assignment,misc]
+    code, status = "", 0
     try:
-        asyncio.run(run_until_signalled(worker))
-    except StreamError as error:
-        code = error.code
-        logging.warning("%s: %s", error.code, error.message)
+        status = run_worker(compile_policy(scenario["policy"]), config)
+    except CommandError as error:
+        code = getattr(error.__cause__, "code", type(error.__cause__).__name__)
+        os.write(2, f"{code}: {error.message}\n".encode())
+        status = 2
     finally:
         _clear_disk()  # what follows is the suite's own
-    counts = worker.counts
-    ended = {"code": code, "decided": counts.decided, "dead": counts.dead, "stale": counts.stale}
-    (folder / f"{name}.ended").write_text(json.dumps(ended))
-    return 2 if code else 0
+    (folder / f"{name}.ended").write_text(json.dumps(_told(made, code)))
+    return status
+
+
+def _told(made: _Made, code: str) -> dict[str, Any]:
+    """How it ended: its own counts, and what its metrics show of them."""
+    told: dict[str, Any] = {"code": code}
+    if made.worker is not None and made.metrics is not None:
+        counts = made.worker.counts
+        told |= {"committed": counts.decided + counts.dead, "dead": counts.dead}
+        page = generate_latest(made.metrics.registry).decode()
+        for shown, metric in (
+            ("committed", "routec_committed_events_total"),
+            ("dead", "routec_dead_letters_total"),
+        ):
+            values = [
+                float(line.rsplit(" ", 1)[1])
+                for line in page.splitlines()
+                if line.startswith((f"{metric} ", f"{metric}{{"))
+            ]
+            told[f"shown_{shown}"] = int(sum(values))
+    return told

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ class Loader:
         clock: seconds by which the time of events is off.
         acknowledged: the place of each request that the broker has acknowledged, by number.
         unsure: requests without an acknowledgement; they may be in the topic or not.
+        until: up to when it wrote all the time, on the monotonic clock.
     """
 
     def __init__(self, scenario: Scenario, config: Config) -> None:
@@ -50,6 +52,7 @@ class Loader:
         self.clock = 0.0
         self.acknowledged: dict[int, tuple[int, int]] = {}
         self.unsure = 0
+        self.until = 0.0
 
     async def start(self) -> None:
         """Connect, and write the backlog."""
@@ -66,6 +69,7 @@ class Loader:
             due, last = due + (now - last) * self._scenario.rate, now
             if len(self._sent) < 1000 and self._number < _MOST:
                 self._send(int(due))
+                self.until = now
             due -= int(due)
         self._send(5 * self._scenario.partitions)
         await self._flush()
@@ -92,7 +96,7 @@ class Loader:
 
     async def _send_one(self, number: int) -> None:
         scenario = self._scenario
-        one = event(scenario.seed, number, scenario.bad, scenario.giant)
+        one = event(scenario.seed, number, scenario.bad, scenario.giant, scenario.policy)
         try:
             sent = await self._producer.send(
                 self._topic,
@@ -122,10 +126,12 @@ class Tail:
     Attributes:
         seen: by partition, when each came, and which worker had made it.
         policies: hashes of the policies that decided.
+        heard: is given what comes.
     """
 
     config: Config
     partitions: int
+    heard: Callable[[Sequence[Any]], None] = lambda records: None
     seen: dict[int, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
     policies: set[str] = field(default_factory=set)
     _consumer: Any = None
@@ -170,6 +176,10 @@ class Tail:
         )
         return next(times, None)
 
+    def all_since(self, after: float) -> bool:
+        """Whether a decision of each partition came after a time, on the monotonic clock."""
+        return all(self.seen[at] and self.seen[at][-1][0] > after for at in range(self.partitions))
+
     def has_decided(self, worker: str, after: float) -> bool:
         """Whether a decision of a worker came after a time, on the monotonic clock."""
         return any(at > after and by == worker for seen in self.seen.values() for at, by in seen)
@@ -183,6 +193,7 @@ class Tail:
                         found[1].decode() for one in records if (found := _HASH.search(one.value))
                     )
                     self.seen[partition.partition] += [(now, _by(one)) for one in records]
+                    self.heard(records)
             except KafkaError:
                 await asyncio.sleep(0.1)
 
