@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tests.kafka.chaos.fight import Fight
 from tests.kafka.chaos.nursery import Nursery
-from tests.kafka.chaos.progress import BROKER, Bound, Spell
+from tests.kafka.chaos.progress import Spell, bound_of_broker
 from tests.kafka.chaos.scenario import BLOCK, Weather, draw, draw_weather
 from tests.kafka.chaos.seed import Result, run_seed
 
@@ -72,7 +72,7 @@ class SharedWeather:
                 spells = []
                 for fight in self._fights:
                     fight.note(one.kind, *fight.alive)
-                    bound = Bound(BROKER, BROKER, BROKER)
+                    bound = bound_of_broker(fight.scenario)
                     spell = Spell(one.kind, bound, time.monotonic(), fired=True)
                     fight.spells.append(spell)
                     spells.append(spell)

@@ -25,7 +25,7 @@ from tests.kafka.chaos.victim import fill_disk
 _PATIENCE = 8.0
 """Seconds that a point may take to be met."""
 _DECIDES = 20.0
-"""Seconds that a worker whose disk is full may take to decide, whatever befalls the others."""
+"""Seconds that a worker whose disk is full may take to decide, whatever befalls other workers."""
 _IN_FLIGHT = 1.0
 """Seconds after which a decision that is seen cannot have been made before."""
 
@@ -296,14 +296,13 @@ async def _full_disk(fight: Fight, fault: Fault) -> None:
             fight.missed.append(what)
             return
         since += _IN_FLIGHT
-    deadline = since + _DECIDES
     # It has come to pass when the worker has decided since.
     while not fight.tail.has_decided(member.name, since):
         if not member.alive or (fight.crowded and not member.board.held()):
             # Something else has ended it, or there is nothing for it to decide.
             fight.missed.append(what)
             break
-        if time.monotonic() > deadline:
+        if time.monotonic() > max(since, fight.with_broker_since) + _DECIDES:
             held = member.board.held()
             fight.problems.add("no-progress", f"{what}: {member.name} decides nothing of {held}")
             break

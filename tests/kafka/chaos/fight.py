@@ -140,6 +140,12 @@ class Fight:
         there = [one for one in self.members if not one.child.ended.done()]
         return len(there) > self.scenario.partitions
 
+    @property
+    def with_broker_since(self) -> float:
+        """When the broker was there again, on the monotonic clock; 0 if it was never away."""
+        ends = [one.end for one in self.spells if one.kind.startswith("broker-")]
+        return min(max(ends, default=0.0), time.monotonic())
+
     async def spawn(
         self,
         slot: str = "",

@@ -16,9 +16,6 @@ REBALANCE = 3.0
 """Seconds without one while partitions are handed out anew, everybody gives theirs up for it."""
 FOLLOWED = 2.0
 """Seconds, beyond the session time-out, until the partitions of a dead worker are another's."""
-BROKER = 12.0
-"""Seconds, from when a broker is back, until decisions go on: members find their group again, and
-those that gave up while it was away are followed."""
 DECIDE_TIMEOUT = 3.0
 _REPAIRED = 1.0
 """Seconds after a fault within which what comes of it begins."""
@@ -49,8 +46,8 @@ class Spell:
         begin, end: on the monotonic clock; no end while it goes on.
         hit: partitions of those whom it hits.
         fired: whether it came to pass.
-        longest_hit, longest_others: seconds that partitions did stand still while nothing else was
-            wrong; ``None`` where something else was, all the time.
+        longest_hit, longest_others: seconds that partitions did stand still; ``None`` where
+            something else was wrong as well.
     """
 
     kind: str
@@ -72,6 +69,13 @@ class Spell:
         may = self.bound.hit if hit else self.bound.others
         # While the broker is away, or everybody is killed, nobody can go on.
         return may + (self.end - self.begin if stops_all(self.kind) else 0.0)
+
+    def take(self, pause: float, *, hit: bool) -> None:
+        """A partition of whom it hits, or another, stood still for so many seconds."""
+        if hit:
+            self.longest_hit = max(pause, self.longest_hit or 0.0)
+        else:
+            self.longest_others = max(pause, self.longest_others or 0.0)
 
 
 def bound_of(fault: Fault, scenario: Scenario) -> Bound:
@@ -119,6 +123,15 @@ def bound_of(fault: Fault, scenario: Scenario) -> Bound:
             return Bound(PAUSE, PAUSE)
 
 
+def bound_of_broker(scenario: Scenario) -> Bound:
+    """How long partitions may stand still once a broker is back that was away.
+
+    Workers that gave up meanwhile, or died, are followed as at any other time.
+    """
+    seconds = scenario.session + FOLLOWED
+    return Bound(seconds, seconds, seconds)
+
+
 def stops_all(kind: str) -> bool:
     """Whether a fault may hold everybody up for as long as it lasts."""
     return kind.startswith(("kill-all", "storm", "broker-"))
@@ -134,7 +147,7 @@ def check_progress(
 ) -> None:
     """Look for partitions that stood still for longer than they may (``no-progress``).
 
-    Where two faults come together there is no bound.
+    Where several faults come together that may each stop a partition, there is no bound.
 
     Args:
         spells: what was wrong, and when; takes how long partitions stood still.
@@ -143,27 +156,31 @@ def check_progress(
         begin: when all were at work, `end` when the load ended.
         problems: takes them.
     """
+    alone = [
+        one
+        for one in spells
+        if not any(
+            other is not one and other.begin < one.until and one.begin < other.until
+            for other in spells
+        )
+    ]
     for partition in range(partitions):
         inside = [at for at, _ in seen.get(partition, ()) if begin < at < end]
-        times = [begin, *inside, end]
-        for last, next_one in pairwise(times):
+        for last, next_one in pairwise([begin, *inside, end]):
             pause = next_one - last
             around = [one for one in spells if one.begin < next_one and last < one.until]
-            if len(around) > 1:
+            if len(around) == 1 and around[0] in alone:
+                around[0].take(pause, hit=partition in around[0].hit)
+            may = {one.kind: one.allowed(hit=partition in one.hit) for one in around}
+            stopping = {kind: seconds for kind, seconds in may.items() if seconds > PAUSE}
+            if len([one for one in around if one.kind in stopping]) > 1:
                 continue
-            if not around:
-                _hold(pause, PAUSE, f"partition {partition}, nothing was wrong", problems)
-                continue
-            spell = around[0]
-            is_hit = partition in spell.hit
-            if is_hit:
-                spell.longest_hit = max(pause, spell.longest_hit or 0.0)
-            else:
-                spell.longest_others = max(pause, spell.longest_others or 0.0)
-            where = f"partition {partition}, {'' if is_hit else 'not '}hit by {spell.kind}"
-            _hold(pause, spell.allowed(hit=is_hit), where, problems)
-
-
-def _hold(pause: float, allowed: float, where: str, problems: Problems) -> None:
-    if pause > allowed:
-        problems.add("no-progress", f"{where}: {pause:.1f} s without a decision, {allowed:.1f} may")
+            allowed = max(stopping.values(), default=PAUSE)
+            if pause > allowed:
+                during = " and ".join(sorted(may)) or "nothing"
+                hit = any(partition in one.hit for one in around)
+                problems.add(
+                    "no-progress",
+                    f"partition {partition} has no decision for {pause:.1f} s, {allowed:.1f} may be; "
+                    f"{'hit by' if hit else 'meanwhile'} {during}",
+                )

@@ -42,17 +42,15 @@ class Responder:
         self._rng = random.Random(f"answers {scenario.seed}")
         self._due: list[tuple[float, bytes | None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._bootstrap = config.kafka.bootstrap
         self._producer: AIOKafkaProducer | None = None
-        if self._topic:
-            self._producer = AIOKafkaProducer(
-                bootstrap_servers=config.kafka.bootstrap,
-                request_timeout_ms=5_000,
-                retry_backoff_ms=100,
-            )
 
     async def start(self) -> None:
         """Connect, and answer in the background."""
-        if self._producer is not None:
+        if self._topic:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap, request_timeout_ms=5_000, retry_backoff_ms=100
+            )
             await self._producer.start()
             self._task = asyncio.create_task(self._run())
 
