@@ -127,7 +127,7 @@ def messages() -> dict[str, Any]:
             "summary": "A dead letter that was brought back",
             "contentType": "application/json",
             "payload": named("Replay"),
-            "bindings": _key("`TOPIC/PARTITION/OFFSET` of the original record."),
+            "bindings": _key("`TOPIC/PARTITION/OFFSET/DIGEST` of the original record."),
         },
     }
 
