@@ -302,7 +302,9 @@ class Fight:
     def watch_progress(self, begin: float) -> None:
         """Look for partitions that stood still, from when all were at work until the load ended."""
         until, partitions = self.loader.until, self.scenario.partitions
-        check_progress(self.spells, self.tail.seen, partitions, begin, until, self.problems)
+        check_progress(
+            self.spells, self.tail.seen, partitions, begin, until, self.problems, PATIENCE
+        )
 
     def time_recoveries(self) -> bool:
         """Time what has not been timed; whether all recoveries are over."""
@@ -339,6 +341,8 @@ class Fight:
                 self.problems.add("slow-recovery", what)
 
 
+PATIENCE = 2.5
+"""Times what a partition may stand still for: several seeds share a machine."""
 _SECTIONS = ("kafka", "topics", "runtime", "observability")
 
 

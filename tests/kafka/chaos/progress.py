@@ -144,6 +144,7 @@ def check_progress(
     begin: float,
     end: float,
     problems: Problems,
+    patience: float = 1.0,
 ) -> None:
     """Look for partitions that stood still for longer than they may (``no-progress``).
 
@@ -155,6 +156,7 @@ def check_progress(
         partitions: how many there are.
         begin: when all were at work, `end` when the load ended.
         problems: takes them.
+        patience: how many times as long it may take, where a machine has more to do than it can.
     """
     alone = [
         one
@@ -175,7 +177,7 @@ def check_progress(
             stopping = {kind: seconds for kind, seconds in may.items() if seconds > PAUSE}
             if len([one for one in around if one.kind in stopping]) > 1:
                 continue
-            allowed = max(stopping.values(), default=PAUSE)
+            allowed = patience * max(stopping.values(), default=PAUSE)
             if pause > allowed:
                 during = " and ".join(sorted(may)) or "nothing"
                 hit = any(partition in one.hit for one in around)
