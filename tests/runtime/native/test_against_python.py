@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 
 from routec.runtime.records import Decided, Record
@@ -47,7 +47,11 @@ def test_outcomes_cache_tickets_and_counts_are_the_same(
         text, records = scene
         program = compiled(text, planned)
         native, plain = One.of(program, True), One.of(program, False)
-        assert native.service._native is not None
+        if native.service._native is None:
+            # It is left out only where every request needs a choice that is made in Python.
+            assert not program.guards
+            assert not program.categories
+            reject()
         for batch in records:
             found, expected = await native.decide(batch), await plain.decide(batch)
             assert found == expected
