@@ -39,3 +39,7 @@ async def test_the_first_seeds_lose_double_and_reorder_nothing(
     # Something was under way when it was hurt, or it would prove nothing.
     assert sum(fault["open"] for fault in fired) > 0
     assert sum(one["records"]["decisions"] for one in results) > 1000
+    # All that ships took part: every kind of policy, the compiled path, the cache, the notices.
+    assert {one["scenario"]["policy"] for one in results} == {"classifier", "plain", "mixed"}
+    for what in ("compiled", "cached", "by_canary", "by_swapped", "differences", "statuses"):
+        assert sum(one["records"].get(what, 0) for one in results) > 0, what

@@ -301,9 +301,10 @@ class Fight:
 
     def watch_progress(self, begin: float) -> None:
         """Look for partitions that stood still, from when all were at work until the load ended."""
-        until, partitions = self.loader.until, self.scenario.partitions
+        loader, partitions = self.loader, self.scenario.partitions
+        seen = self.tail.seen
         check_progress(
-            self.spells, self.tail.seen, partitions, begin, until, self.problems, PATIENCE
+            self.spells, seen, partitions, begin, loader.until, loader.slow, self.problems
         )
 
     def time_recoveries(self) -> bool:
@@ -341,8 +342,6 @@ class Fight:
                 self.problems.add("slow-recovery", what)
 
 
-PATIENCE = 2.5
-"""Times what a partition may stand still for: several seeds share a machine."""
 _SECTIONS = ("kafka", "topics", "runtime", "observability")
 
 

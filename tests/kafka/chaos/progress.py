@@ -10,12 +10,14 @@ from typing import Any
 from tests.kafka.chaos.checker import Problems
 from tests.kafka.chaos.scenario import Fault, Scenario
 
-PAUSE = 2.0
+PAUSE = 3.0
 """Seconds without a decision that a partition may have at any time."""
-REBALANCE = 3.0
+REBALANCE = 4.0
 """Seconds without one while partitions are handed out anew, everybody gives theirs up for it."""
-FOLLOWED = 2.0
+FOLLOWED = 3.0
 """Seconds, beyond the session time-out, until the partitions of a dead worker are another's."""
+MOST_LAG = 3.0
+"""Seconds that a bound grows by at most on a busy machine."""
 DECIDE_TIMEOUT = 3.0
 _REPAIRED = 1.0
 """Seconds after a fault within which what comes of it begins."""
@@ -143,8 +145,8 @@ def check_progress(
     partitions: int,
     begin: float,
     end: float,
+    slow: Sequence[tuple[float, float]],
     problems: Problems,
-    patience: float = 1.0,
 ) -> None:
     """Look for partitions that stood still for longer than they may (``no-progress``).
 
@@ -155,8 +157,10 @@ def check_progress(
         seen: by partition, when its decisions came.
         partitions: how many there are.
         begin: when all were at work, `end` when the load ended.
+        slow: when a request was written, and the seconds until the broker had acknowledged it: what
+            a machine that is busy with other things, or its broker, took from everybody. So much
+            is added to a bound, where no broker was away.
         problems: takes them.
-        patience: how many times as long it may take, where a machine has more to do than it can.
     """
     alone = [
         one
@@ -177,7 +181,10 @@ def check_progress(
             stopping = {kind: seconds for kind, seconds in may.items() if seconds > PAUSE}
             if len([one for one in around if one.kind in stopping]) > 1:
                 continue
-            allowed = patience * max(stopping.values(), default=PAUSE)
+            allowed = max(stopping.values(), default=PAUSE)
+            if not any(one.kind.startswith("broker-") for one in around):
+                lags = [lag for at, lag in slow if last - lag < at < next_one]
+                allowed += min(MOST_LAG, max(lags, default=0.0))
             if pause > allowed:
                 during = " and ".join(sorted(may)) or "nothing"
                 hit = any(partition in one.hit for one in around)

@@ -21,6 +21,7 @@ from tests.kafka.chaos.victim import BY
 
 _HASH = re.compile(rb'"hash":"(sha256:[0-9a-f]{64})"')
 _TICK = 0.04
+_SLOW = 0.2
 _MOST = 8000
 """Requests of a seed at most; its load then stands still."""
 
@@ -33,6 +34,8 @@ class Loader:
         acknowledged: the place of each request that the broker has acknowledged, by number.
         unsure: requests without an acknowledgement; they may be in the topic or not.
         until: up to when it wrote all the time, on the monotonic clock.
+        slow: when a request was written, and the seconds until it was acknowledged, of those that
+            took longer than `_SLOW`.
     """
 
     def __init__(self, scenario: Scenario, config: Config) -> None:
@@ -53,6 +56,7 @@ class Loader:
         self.acknowledged: dict[int, tuple[int, int]] = {}
         self.unsure = 0
         self.until = 0.0
+        self.slow: list[tuple[float, float]] = []
 
     async def start(self) -> None:
         """Connect, and write the backlog."""
@@ -97,6 +101,7 @@ class Loader:
     async def _send_one(self, number: int) -> None:
         scenario = self._scenario
         one = event(scenario.seed, number, scenario.bad, scenario.giant, scenario.policy)
+        begun = time.monotonic()
         try:
             sent = await self._producer.send(
                 self._topic,
@@ -111,6 +116,8 @@ class Loader:
             self.unsure += 1
         else:
             self.acknowledged[number] = (done.partition, done.offset)
+        if (lag := time.monotonic() - begun) > _SLOW:
+            self.slow.append((begun, lag))
 
     async def _flush(self) -> None:
         while self._sent:
