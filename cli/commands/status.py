@@ -3,7 +3,8 @@
 Read from the status topic, which workers write to at every change and twice a minute. A worker
 without a record for longer than that is shown as lost; one that stopped in order is not shown.
 
-The exit status is 0 where every worker is there and its newest program was put in force, else 1.
+The exit status is 0 where every worker is there, its newest program was put in force, and all that
+ask for signatures follow the same records, else 1.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ async def _show(config: Config, format: str) -> int:
         from routec.cli.render.styled import write
 
         write(full(statuses, now))
-    return exits.FINE if all(healthy(one, now) for one in statuses) else exits.FOUND
+    fine = all(healthy(one, now) for one in statuses) and not divided(statuses, now)
+    return exits.FINE if fine else exits.FOUND
 
 
 def lost(one: WorkerStatus, now: float) -> bool:
@@ -72,9 +74,40 @@ def lost(one: WorkerStatus, now: float) -> bool:
 
 
 def healthy(one: WorkerStatus, now: float) -> bool:
-    """Whether the worker is there, and nothing was refused since its policy came into force."""
-    newest = max(one.active.since, 0.0 if one.candidate is None else one.candidate.since)
-    return not lost(one, now) and not any(failure.time >= newest for failure in one.failures)
+    """Whether the worker is there, without a problem, and nothing was refused since its policy
+    came into force.
+    """
+    refused = any(failure.time >= _newest(one) for failure in one.failures)
+    return not (lost(one, now) or one.problems or refused)
+
+
+def divided(statuses: list[WorkerStatus], now: float) -> list[str]:
+    """Policies whose workers follow different signed records, though none is new; by name.
+
+    Such workers did not find the same in the control topic: records of it were removed, or one
+    was not read.
+    """
+    from routec.runtime.policies.status import INTERVAL
+
+    followed: dict[str, set[tuple[int | None, ...]]] = {}
+    since: dict[str, float] = {}
+    for one in statuses:
+        if lost(one, now) or one.active.sequence is None:
+            continue
+        candidate = None if one.candidate is None else one.candidate.sequence
+        followed.setdefault(one.policy, set()).add((one.active.sequence, candidate))
+        since[one.policy] = max(since.get(one.policy, 0.0), _newest(one))
+    # What is new may not have come to all of them.
+    return sorted(
+        policy
+        for policy, records in followed.items()
+        if len(records) > 1 and now - since[policy] > INTERVAL
+    )
+
+
+def _newest(one: WorkerStatus) -> float:
+    """When what the worker decides by changed last."""
+    return max(one.active.since, 0.0 if one.candidate is None else one.candidate.since)
 
 
 def document(statuses: list[WorkerStatus], now: float) -> dict[str, Any]:
@@ -87,13 +120,14 @@ def document(statuses: list[WorkerStatus], now: float) -> dict[str, Any]:
             "active": asdict(one.active),
             "candidate": None if one.candidate is None else asdict(one.candidate),
             "failures": [asdict(failure) for failure in one.failures],
+            "problems": [asdict(problem) for problem in one.problems],
             "host": one.host or None,
             "age": round(max(0.0, now - one.time), 3),
             "lost": lost(one, now),
             "healthy": healthy(one, now),
         }
         workers.append(asdict(one) | told)
-    return {"version": 1, "workers": workers}
+    return {"version": 1, "workers": workers, "divided": divided(statuses, now)}
 
 
 def full(statuses: list[WorkerStatus], now: float) -> list[Line]:
@@ -124,11 +158,18 @@ def full(statuses: list[WorkerStatus], now: float) -> list[Line]:
                     f"skipped {one.skipped:,}"
                 )
             )
+        lines += [
+            line(visible(f"  {problem.code}: {problem.message}"), "error")
+            for problem in one.problems
+        ]
         for failure in one.failures:
             told = f"  refused {age(now - failure.time)} ago: {failure.code}: {failure.message}"
             lines.append(
                 line(visible(f"{told} (record {failure.partition}/{failure.offset})"), "warning")
             )
+    for policy in divided(statuses, now):
+        told = f"workers of {policy} follow different signed records: deploy it again, signed"
+        lines.append(line(visible(told), "error"))
     return lines
 
 

@@ -22,7 +22,12 @@ from routec.runtime.observe.json_schema import (
 )
 from routec.runtime.policies.instruction import BEFORE, CANDIDATE, MODE, PREVIOUS, SHARE
 from routec.runtime.policies.signature import SEQUENCE, SIGNATURE
-from routec.runtime.policies.status import FailureStatus, ProgramStatus, WorkerStatus
+from routec.runtime.policies.status import (
+    FailureStatus,
+    ProblemStatus,
+    ProgramStatus,
+    WorkerStatus,
+)
 
 
 def schemas() -> dict[str, Schema]:
@@ -57,7 +62,7 @@ def schemas() -> dict[str, Schema]:
         {"schema": {"const": PROGRAM_SCHEMA}, "name": TEXT},
     )
     _, of_types = msgspec.json.schema_components(
-        [WorkerStatus, ProgramStatus, FailureStatus], ref_template=REFERENCE
+        [WorkerStatus, ProgramStatus, FailureStatus, ProblemStatus], ref_template=REFERENCE
     )
     return {
         "ProgramFile": {

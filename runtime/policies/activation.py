@@ -59,6 +59,8 @@ class Standing:
         offset: its offset there.
         share: of a canary, 0 of a shadow; ``None`` for the policy in force.
         signed_by: id of the key that signed the record, where signatures are asked for.
+        sequence: sequence number of the record that was followed, where signatures are asked for,
+            also of a tombstone; -1 where none was.
     """
 
     hash: str
@@ -67,6 +69,7 @@ class Standing:
     offset: int | None = None
     share: float | None = None
     signed_by: str | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Activation:
         candidate: what is tried beside it.
         failures: what was refused, oldest first, the last `MOST_FAILURES`.
         refused: how many were refused.
+        problems: what is wrong now though nothing was refused: by stable code, in words.
     """
 
     def __init__(
@@ -132,11 +136,13 @@ class Activation:
         self.changed = changed
         self._admission = admission
         self._order = Order()
-        self.active = Standing(own_hash, time.time())
+        sequence = None if admission is None else -1
+        self.active = Standing(own_hash, time.time(), sequence=sequence)
         self.candidate: Standing | None = None
         self._trial: Instruction | None = None
         self.failures: deque[Failure] = deque(maxlen=MOST_FAILURES)
         self.refused = 0
+        self.problems: dict[str, str] = {}
 
     @property
     def policy(self) -> str:
@@ -254,6 +260,7 @@ class Activation:
             wanted.offset,
             wanted.share,
             wanted.signed_by,
+            wanted.sequence,
         )
         log.info(
             "a candidate is tried",
@@ -284,6 +291,7 @@ class Activation:
             None if tombstone else wanted.partition,
             None if tombstone else wanted.offset,
             signed_by=None if tombstone else wanted.signed_by,
+            sequence=wanted.sequence,
         )
         log.info(
             "a policy is in force",

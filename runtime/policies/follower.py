@@ -14,6 +14,7 @@ from routec.runtime.config import Config
 from routec.runtime.policies.activation import Activation
 from routec.runtime.policies.live import LivePolicy
 from routec.runtime.policies.notices import Notices
+from routec.runtime.policies.retention import Retention
 from routec.runtime.policies.shadow import Comparer
 from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
 from routec.runtime.stream.clients import close, connect, make_consumer
@@ -48,6 +49,11 @@ class PolicyFollower:
         self._activation = activation
         self._reporter = Reporter(config, activation)
         self._notices = Notices(config)
+        self._retention: Retention | None = None
+        if config.policies.keys:
+            self._retention = Retention(
+                self._topic, activation.problems, lambda: activation.changed()
+            )
         self._consumer: AIOKafkaConsumer | None = None
         self._partitions: list[TopicPartition] = []
         self._applied: dict[TopicPartition, int] = {}
@@ -78,6 +84,7 @@ class PolicyFollower:
                     ends = await consumer.end_offsets(self._partitions)
                     while not self._has_reached(ends):
                         await self._step(reader)
+                    await self._check_retention(consumer)
                 else:
                     log.warning(
                         "the control topic does not exist; the policy stays as it is",
@@ -153,6 +160,10 @@ class PolicyFollower:
         self._partitions = list(reader.positions)
         return bool(self._partitions)
 
+    async def _check_retention(self, consumer: AIOKafkaConsumer) -> None:
+        if self._retention is not None and self._partitions:
+            await self._retention.look(consumer)
+
     def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         return all(self._applied.get(partition, 0) >= end for partition, end in ends.items())
 
@@ -173,6 +184,7 @@ class PolicyFollower:
                 if time.monotonic() - looked >= self._look:
                     looked = time.monotonic()
                     await self._find(reader, consumer)
+                    await self._check_retention(consumer)
                 if self._partitions:
                     await self._step(reader)
                 else:

@@ -44,6 +44,7 @@ class Instruction:
         time_ms: the record's own time, milliseconds since the epoch.
         share: of a canary, above 0 to 1; 0 for others, so for a shadow.
         signed_by: id of the key that signed it; ``None`` where signatures are not asked for.
+        sequence: its sequence number, likewise.
     """
 
     role: Role
@@ -54,6 +55,7 @@ class Instruction:
     time_ms: int
     share: float = 0.0
     signed_by: str | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,9 @@ def read_instruction(
             return Refusal(role, error.code, error.message, *place)
         if signed is None:
             return None
-    signed_by = None if signed is None else signed.key
+    by = (None, None) if signed is None else (signed.key, signed.sequence)
     if record.value is None:
-        return Instruction(role, None, "", *place, record.timestamp_ms, 0.0, signed_by)
+        return Instruction(role, None, "", *place, record.timestamp_ms, 0.0, *by)
     share = 0.0
     if role == "candidate":
         try:
@@ -127,7 +129,7 @@ def read_instruction(
     if program.name != policy:
         reason = f"the record of `{policy}` holds a program of `{program.name[:100]}`"
         return Refusal(role, "wrong-name", reason, *place, hash)
-    return Instruction(role, program, hash, *place, record.timestamp_ms, share, signed_by)
+    return Instruction(role, program, hash, *place, record.timestamp_ms, share, *by)
 
 
 def _share(record: Record) -> float:

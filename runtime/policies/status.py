@@ -31,6 +31,8 @@ class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         share: of the requests that a canary decides, 0 for a shadow; without one for the policy in
             force.
         signed_by: id of the key that signed the record, where the worker asks for signatures.
+        sequence: sequence number of the record that was followed, where the worker asks for
+            signatures, also of one that took a policy back; -1 where none was.
     """
 
     hash: str
@@ -39,6 +41,7 @@ class ProgramStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: int | None = None
     share: float | None = None
     signed_by: str | None = None
+    sequence: int | None = None
 
 
 class FailureStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,6 +66,18 @@ class FailureStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     hash: str | None = None
 
 
+class ProblemStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with what a worker follows, as long as it lasts.
+
+    Attributes:
+        code: stable reason: ``compacting-policies``.
+        message: one sentence for a person.
+    """
+
+    code: str
+    message: str
+
+
 class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """The status record of a worker; its key is ``GROUP/WORKER``.
 
@@ -82,6 +97,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         skipped: events that were to be compared and were not.
         refused: records of the control topic that were refused since it started.
         failures: the last of them, oldest first.
+        problems: what is wrong now, though nothing was refused.
         host: the machine that it runs on.
         metrics: address of its metrics, ``http://HOST:PORT``; one of loopback is meant on that
             machine. Without one they are not served, or at a port that was free.
@@ -103,6 +119,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: tuple[FailureStatus, ...] = ()
     host: str = ""
     metrics: str | None = None
+    problems: tuple[ProblemStatus, ...] = ()
 
 
 class Reporter:
@@ -160,6 +177,7 @@ class Reporter:
             ),
             host=self._host,
             metrics=self._metrics,
+            problems=tuple(ProblemStatus(*one) for one in activation.problems.items()),
         )
 
 
@@ -179,7 +197,8 @@ def metrics_address(observability: Observability, host: str) -> str | None:
 
 
 def _program(one: Standing) -> ProgramStatus:
-    return ProgramStatus(one.hash, one.since, one.partition, one.offset, one.share, one.signed_by)
+    place = (one.partition, one.offset)
+    return ProgramStatus(one.hash, one.since, *place, one.share, one.signed_by, one.sequence)
 
 
 def encode_status(status: WorkerStatus) -> bytes:

@@ -211,6 +211,9 @@ def _options(name: str, config: Config) -> dict[str, str]:
         return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes)}
     if name == config.topics.requests:
         return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes // 2)}
+    if name == config.topics.policies and config.policies.keys:
+        # What is compacted away could hide the newest signed record from workers that start.
+        return {"cleanup.policy": "compact", "min.compaction.lag.ms": str(2**63 - 1)}
     if name in (config.topics.policies, config.topics.status):
         return {"cleanup.policy": "compact"}
     return {}

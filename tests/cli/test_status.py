@@ -13,11 +13,12 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from routec.cli.commands.status import age
+from routec.cli.commands.status import age, divided
 from routec.runtime.embedded import embedded_broker
 from routec.runtime.policies.status import (
     STALE,
     FailureStatus,
+    ProblemStatus,
     ProgramStatus,
     WorkerStatus,
     decode_status,
@@ -75,7 +76,7 @@ async def test_the_newest_record_of_each_worker_is_shown(bootstrap: str, routec:
     assert list(shown) == ["one", "three", "two"]
     assert shown["one"]["candidate"] | {"since": 0} == {
         "hash": "sha256:cc", "since": 0, "partition": 0, "offset": 9, "share": 0.05,
-        "signed_by": None,
+        "signed_by": None, "sequence": None,
     }  # fmt: skip
     assert [shown[name]["healthy"] for name in shown] == [True, False, False]
     assert [shown[name]["lost"] for name in shown] == [False, True, False]
@@ -105,7 +106,7 @@ def test_every_documented_key_is_there_whatever_a_worker_tells() -> None:
     from routec.cli.commands.status import document
 
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
-    (described,) = re.findall(r'`(\{"version": 1, "workers": \[\{.*?\}\]\})`', page, re.DOTALL)
+    (described,) = re.findall(r'`(\{"version": 1, "workers": \[\{[^`]*\})`', page)
     failure = FailureStatus("active", "hash-mismatch", "the hash is wrong", 1.0, 0, 8)
     bare = msgspec.json.decode(
         b'{"worker":"w","group":"g","policy":"p","time":1,"started":1,'
@@ -114,7 +115,7 @@ def test_every_documented_key_is_there_whatever_a_worker_tells() -> None:
     )
     [told] = document([bare], 2.0)["workers"]
     [failed] = document([worker("one", failures=(failure,))], 2.0)["workers"][0]["failures"]
-    keys = {"version", "workers", *told, *told["active"], *failed}
+    keys = {*document([bare], 2.0), *told, *told["active"], *failed}
     assert keys == set(re.findall(r'"([a-z_]+)"', described))
     assert told["active"] == {
         "hash": "sha256:aa",
@@ -123,10 +124,11 @@ def test_every_documented_key_is_there_whatever_a_worker_tells() -> None:
         "offset": None,
         "share": None,
         "signed_by": None,
+        "sequence": None,
     }
     counts = ("tried", "fallen_back", "compared", "differing", "skipped", "refused")
     assert [told[name] for name in counts] == [0] * 6
-    assert (told["candidate"], told["failures"]) == (None, [])
+    assert (told["candidate"], told["failures"], told["problems"]) == (None, [], [])
     assert (told["host"], told["metrics"]) == (None, None)
     assert failed["hash"] is None
 
@@ -164,3 +166,44 @@ def test_records_of_later_versions_are_read_and_others_are_not() -> None:
 )
 def test_ages_are_short(seconds: float, text: str) -> None:
     assert age(seconds) == text
+
+
+def following(name: str, sequence: int | None, candidate: int | None = None, **more: Any) -> Any:
+    """A worker that follows a signed record since `since` seconds."""
+    one = worker(name, **more)
+    replace = msgspec.structs.replace
+    tried = None if candidate is None else replace(one.active, sequence=candidate, share=0.1)
+    return replace(one, active=replace(one.active, sequence=sequence), candidate=tried)
+
+
+def test_workers_that_follow_different_records_are_found() -> None:
+    now = time.time()
+    same = [following("a", 7, 9), following("b", 7, 9), following("unsigned", None)]
+    assert divided(same, now) == []
+    assert divided([*same, following("c", 6, 9)], now) == ["helpdesk"]
+    assert divided([*same, following("c", 7)], now) == ["helpdesk"]
+    assert divided([*same, following("c", -1)], now) == ["helpdesk"]
+    # What is new may not have come to all; what is lost, or another policy's, says nothing.
+    assert divided([*same, following("c", 8, 9, since=5.0)], now) == []
+    assert divided([*same, following("c", 6, 9, silent=STALE + 60)], now) == []
+    other = msgspec.structs.replace(following("c", 6), policy="other")
+    assert divided([*same, other], now) == []
+
+
+async def test_a_problem_and_a_division_are_told_with_status_1(bootstrap: str, routec: Run) -> None:
+    told_by = following("a", 7)
+    problem = ProblemStatus("compacting-policies", "it does not keep every record")
+    troubled = msgspec.structs.replace(told_by, problems=(problem,))
+    await told(bootstrap, ("g/a", encode_status(troubled)))
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)
+    assert result.status == 1
+    assert "compacting-policies: it does not keep every record" in result.out
+    await told(
+        bootstrap, ("g/a", encode_status(told_by)), ("g/b", encode_status(following("b", 6)))
+    )
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap)
+    assert result.status == 1
+    assert "workers of helpdesk follow different signed records" in result.out
+    result = await asyncio.to_thread(routec, "status", "--bootstrap", bootstrap, "--format", "json")
+    assert (result.status, result.json["divided"]) == (1, ["helpdesk"])
+    assert [one["healthy"] for one in result.json["workers"]] == [True, True]

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from traffic import committed, read_all, running, until
 
@@ -19,8 +21,15 @@ from routec.runtime.config import Config, Observability, Policies, Secret
 from routec.runtime.deployment import Deployment, open_deployment
 from routec.runtime.keys import write_private
 from routec.runtime.policies import registry
+from routec.runtime.policies.activation import Activation
+from routec.runtime.policies.follower import PolicyFollower
+from routec.runtime.policies.live import LivePolicy
+from routec.runtime.policies.retention import Retention
 from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import decode_status
+from routec.runtime.policies.topic import read_compacted
+from routec.runtime.service import Memory, open_service
+from routec.runtime.stream.clients import close, connect, make_consumer
 from tests.runtime.doubles import program
 
 pytestmark = pytest.mark.kafka
@@ -45,11 +54,15 @@ def opened(config: Config, started_with: int = 0) -> Deployment:
 
 
 async def write_policy(
-    config: Config, value: bytes | None, key: bytes = b"live", headers: Sequence[Any] = ()
+    config: Config,
+    value: bytes | None,
+    key: bytes = b"live",
+    headers: Sequence[Any] = (),
+    partition: int = 0,
 ) -> None:
     async with AIOKafkaProducer(bootstrap_servers=config.kafka.bootstrap) as producer:
         await producer.send_and_wait(
-            config.topics.policies, value, key=key, partition=0, headers=list(headers)
+            config.topics.policies, value, key=key, partition=partition, headers=list(headers)
         )
 
 
@@ -220,6 +233,9 @@ async def test_with_keys_only_signed_policies_decide(ready: Config) -> None:
             assert {code: result(code) for code in refusals} == refusals
             (status,) = await registry.read_statuses(config)
             assert (status.active.hash, status.active.signed_by) == (HASHES[2], ours.key)
+            assert (status.active.sequence or 0) > 0
+            # The topic was made without keys, so it is compacted.
+            assert [one.code for one in status.problems] == ["compacting-policies"]
             assert sorted(one.code for one in status.failures) == sorted(
                 Counter(refusals).elements()
             )
@@ -265,6 +281,57 @@ async def test_header_names_that_are_not_utf8_hide_no_policy(
             assert (await registry.roll_back(ready, "live")).hash == HASHES[1]
             await until(lambda: deployment.live.policy_hash == HASHES[1])
     assert "records cannot be read in the usual way" in caplog.text
+
+
+async def test_a_control_topic_that_may_lose_records_is_a_problem_until_that_is_mended(
+    ready: Config,
+) -> None:
+    topic, problems = ready.topics.policies, dict[str, str]()
+    consumer = await connect(lambda: make_consumer(ready, group=False), ready)
+    admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
+    await admin.start()
+    try:
+        retention = Retention(topic, problems, lambda: None)
+        await retention.look(consumer)
+        assert list(problems) == ["compacting-policies"]
+        for lasting in (
+            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(2**63 - 1)},
+            {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+        ):
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, lasting)])
+            async with asyncio.timeout(20):
+                while problems:
+                    await retention.look(consumer)
+                    await asyncio.sleep(0.1)
+            problems["compacting-policies"] = "as before"
+    finally:
+        await admin.close()
+        await close(consumer)
+
+
+async def test_a_partition_that_the_control_topic_gains_is_read(ready: Config) -> None:
+    live = LivePolicy(open_service(VERSIONS[0], Config()))
+
+    def open_here(made: Program, hash: str, memory: Memory | None, *, silent: bool) -> Any:
+        return open_service(made, Config(), hash=hash, memory=memory)
+
+    activation = Activation(VERSIONS[0], HASHES[0], live, open_here)
+    follower = PolicyFollower(ready, live, activation, look=0.2)
+    await registry.deploy(ready, VERSIONS[1])
+    await follower.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=ready.kafka.bootstrap)
+    await admin.start()
+    try:
+        assert live.policy_hash == HASHES[1]
+        await admin.create_partitions({ready.topics.policies: NewPartitions(PARTITIONS + 3)})
+        await write_policy(ready, dump(VERSIONS[2]), partition=PARTITIONS + 2)
+        await until(lambda: live.policy_hash == HASHES[2])
+        # The newest is what is held, too, though older ones stand in other partitions.
+        held = await read_compacted(ready, ready.topics.policies)
+        assert held[b"live"].partition == PARTITIONS + 2
+    finally:
+        await admin.close()
+        await follower.stop(2.0)
 
 
 async def test_without_the_topic_the_policy_stays(config: Config) -> None:

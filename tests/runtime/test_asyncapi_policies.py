@@ -19,6 +19,7 @@ from routec.runtime.policies.shadow import Comparer
 from routec.runtime.policies.signature import Signer
 from routec.runtime.policies.status import (
     FailureStatus,
+    ProblemStatus,
     ProgramStatus,
     WorkerStatus,
     decode_status,
@@ -119,7 +120,8 @@ def test_a_signed_record_has_the_headers_that_are_described() -> None:
 
 
 def test_a_status_with_every_member_is_valid_and_fully_described() -> None:
-    values = {"share": 0.5, "hash": "sha256:1", "since": 1.5, "partition": 0, "offset": 7}
+    values = {"share": 0.5, "hash": "sha256:1", "since": 1.5}
+    values |= dict.fromkeys(("partition", "offset", "sequence"), 7)
     texts = {name: values.get(name, "x") for name in ProgramStatus.__struct_fields__}
     used = msgspec.convert(texts, ProgramStatus)
     failure = FailureStatus("active", "invalid-program", "no", 2.0, 0, 8, "sha256:2")
@@ -132,6 +134,7 @@ def test_a_status_with_every_member_is_valid_and_fully_described() -> None:
         **counts,
         refused=1,
         failures=(failure,),
+        problems=(ProblemStatus("compacting-policies", "no"),),
         **where,
     )
     value = encode_status(whole)
@@ -141,6 +144,7 @@ def test_a_status_with_every_member_is_valid_and_fully_described() -> None:
     assert found.keys() == members("WorkerStatus")
     assert found["active"].keys() == members("ProgramStatus")
     assert found["failures"][0].keys() == members("FailureStatus")
+    assert found["problems"][0].keys() == members("ProblemStatus")
     assert wrong("status", None) == []
     assert wrong("status", found | {"active": None})
     assert wrong("status", {"worker": "w-1"})
