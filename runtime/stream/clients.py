@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 
 from routec.runtime.config import Config, Kafka
+from routec.runtime.stream.connections import mend_connections
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.patience import PATIENCE
 from routec.runtime.stream.security import (
@@ -29,6 +30,8 @@ from routec.runtime.stream.security import (
 from routec.runtime.stream.unreachable import unreachable
 
 log = logging.getLogger(__name__)
+
+mend_connections()
 
 MAX_BATCH_BYTES = 512 * 1024
 """Bytes of one produced batch before compression: below every broker's default limit."""

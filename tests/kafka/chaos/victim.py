@@ -201,15 +201,15 @@ def work(folder: Path, name: str, environment: dict[str, str]) -> int:
     _count_compiled(board)
     made = _Made(board, name, scenario["pause"])
     deployment.Worker = made  # type: ignore[assignment,misc]
-    code, status = "", 0
+    code, said, status = "", "", 0
     try:
         status = run_worker(compile_policy(scenario["policy"]), config)
     except CommandError as error:
         code = getattr(error.__cause__, "code", type(error.__cause__).__name__)
-        os.write(2, f"{code}: {error.message}\n".encode())
-        status = 2
+        said, status = f"{code}: {error.message}\n", 2
     finally:
         _clear_disk()  # what follows is the suite's own
+    os.write(2, said.encode())
     (folder / f"{name}.ended").write_text(json.dumps(_told(made, code)))
     return status
 
