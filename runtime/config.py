@@ -146,14 +146,14 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most events decided at once."""
     linger: SecondsOrZero = 0.0
     """How long a batch that is not full waits for more events."""
-    max_event_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
+    max_event_bytes: Annotated[int, Meta(ge=1, le=33_554_432)] = 1_048_576
     """Bytes of an event's value above which it becomes a dead letter."""
     max_in_flight_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     """Most events between fetch and commit, over all partitions of a worker."""
     max_in_flight_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 33_554_432
     """Bytes between fetch and commit above which nothing more is taken, and bytes that the client
     fetches ahead of that (one larger record still passes alone)."""
-    max_dead_letter_bytes: Annotated[int, Meta(ge=65_536, le=2_147_483_647)] = 16_777_216
+    max_dead_letter_bytes: Annotated[int, Meta(ge=65_536, le=33_554_432)] = 16_777_216
     """Largest request to the broker, so largest dead letter; topics need as much."""
     commit_interval: SecondsOrZero = 0.1
     """At least once: time between two commits of offsets; 0 commits after every write."""

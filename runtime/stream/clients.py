@@ -27,11 +27,13 @@ from routec.runtime.stream.security import (
     refusal,
     tls_context,
 )
+from routec.runtime.stream.unpacking import bound_unpacking
 from routec.runtime.stream.unreachable import unreachable
 
 log = logging.getLogger(__name__)
 
 mend_connections()
+bound_unpacking()
 
 MAX_BATCH_BYTES = 512 * 1024
 """Bytes of one produced batch before compression: below every broker's default limit."""

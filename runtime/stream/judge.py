@@ -59,18 +59,22 @@ class Judge:
 
     async def _decide(self, records: list[Record]) -> list[Outcome]:
         try:
-            outcomes = await self._ask(records)
+            outcomes = await self._ask(records, self._deadline())
         except StreamError:
             raise
         except Exception:
             log.exception("deciding a batch failed; its events are decided one by one")
-            return [await self._decide_alone(record) for record in records]
+            until = self._deadline()
+            return [await self._decide_alone(record, until) for record in records]
         self._failed_in_a_row = 0
         return outcomes
 
-    async def _decide_alone(self, record: Record) -> Outcome:
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.decide_timeout
+
+    async def _decide_alone(self, record: Record, until: float) -> Outcome:
         try:
-            outcome = (await self._ask([record]))[0]
+            outcome = (await self._ask([record], until))[0]
         except StreamError:
             raise
         except Exception as error:
@@ -86,17 +90,16 @@ class Judge:
         self._failed_in_a_row = 0
         return outcome
 
-    async def _ask(self, records: list[Record]) -> list[Outcome]:
-        seconds = self._limits.decide_timeout
+    async def _ask(self, records: list[Record], until: float) -> list[Outcome]:
         try:
-            async with asyncio.timeout(seconds) as timer:
+            async with asyncio.timeout_at(until) as timer:
                 outcomes = await self._decider.decide(records)
         except TimeoutError as error:
             if not timer.expired():
                 raise
             raise StreamError(
                 "decider-stuck",
-                f"deciding {len(records)} events took more than {seconds:g} s",
+                f"deciding a batch took more than {self._limits.decide_timeout:g} s",
                 "raise `runtime.decide_timeout` or lower `runtime.batch_size`",
             ) from error
         if len(outcomes) != len(records):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
+from decimal import Decimal
 from heapq import merge
 
 from aiokafka import TopicPartition
@@ -73,7 +74,8 @@ class Limits:
         self._run_limit = runtime.max_consecutive_dead_letters
         self._window = runtime.dead_letter_window
         self._share = runtime.max_dead_letter_ratio
-        self._allowed = int(self._share * self._window)
+        # As it is written: 29 % of 100 are 29, which binary fractions miss.
+        self._allowed = int(Decimal(str(self._share)) * self._window)
         self._run = 0
         self._seen = 0
         # The numbers, counted from 1, of dead letters in the window: at most one an event of it.

@@ -31,6 +31,8 @@ _OVERHEAD = struct.Struct(">qi")
 _LEAST_BATCH = 61
 _MAGIC_AT = 16
 _READ_COMMITTED = 1
+_MOST_RECORDS = 1_000_000
+"""Records of a batch that are taken up, at once; the client takes up those that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def read_batches(
                 raise CorruptRecordException("wrong checksum or an old record format")
             if dropped.holds(batch, base):
                 continue
+            if batch._num_records > _MOST_RECORDS:
+                raise CorruptRecordException(f"it has {batch._num_records:,} records")
             some = [
                 _consumed(partition, record.offset, record)
                 for record in batch

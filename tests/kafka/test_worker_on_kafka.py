@@ -270,6 +270,28 @@ async def test_responses_written_while_it_runs_are_learned(ready: Config) -> Non
     assert [record.value for record in decider.learned] == [b"after"]
 
 
+async def test_a_batch_packed_from_far_too_much_is_one_letter(ready: Config) -> None:
+    """The broker takes it: its limit is of packed bytes."""
+    from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
+    async with AIOKafkaProducer(bootstrap_servers=ready.kafka.bootstrap) as producer:
+        batch = producer.create_batch()
+        builder = _DefaultRecordBatchBuilderPy(2, 4, 0, -1, -1, 0, 200_000_000)
+        builder.append(0, 1_700_000_000_000, None, bytes(100_000_000), [])
+        batch._relative_offset, batch._builder = 1, builder
+        await (await producer.send_batch(batch, ready.topics.requests, partition=1))
+    await send(ready, [(0, b'{"n": 0}'), (1, b'{"n": 1}')])
+    worker = Worker(ready, EchoDecider())
+    async with running(worker):
+        await until(lambda: worker.counts.decided >= 2)
+    assert sources(await read_all(ready, ready.topics.decisions)) == {0: [0], 1: [1]}
+    [letter] = await read_all(ready, ready.topics.dlq)
+    why = dict(letter.headers)
+    assert why["routec.error.code"] == b"unreadable-batch"
+    assert b"67,108,864" in why["routec.error.message"]
+    assert len(letter.value) < 50_000
+
+
 async def test_header_names_that_are_not_utf8_do_not_stop_a_partition(ready: Config) -> None:
     class Odd(str):
         def encode(self, *args: object) -> bytes:  # type: ignore[override]

@@ -131,3 +131,20 @@ async def test_a_time_out_of_the_decider_itself_is_an_error_like_others() -> Non
 
     (outcome,) = await Judge(Scripted(late), Runtime()).outcomes([consumed(0)], {})
     assert outcome == Dead("internal-error", "the engine failed with TimeoutError")
+
+
+async def test_events_that_are_decided_one_by_one_share_the_time_of_a_batch() -> None:
+    class Slow(Scripted):
+        async def decide(self, records: Sequence[Record]) -> list[Outcome]:
+            if len(records) > 1:
+                raise ZeroDivisionError
+            await asyncio.sleep(0.02)
+            return await super().decide(records)
+
+    decider = Slow(echo)
+    with pytest.raises(StreamError) as stopped:
+        await Judge(decider, Runtime(decide_timeout=0.1)).outcomes(
+            [consumed(n) for n in range(50)], {}
+        )
+    assert stopped.value.code == "decider-stuck"
+    assert len(decider.batches) < 10

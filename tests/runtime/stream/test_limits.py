@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 from aiokafka import TopicPartition
@@ -101,6 +103,11 @@ def test_the_share_is_of_the_last_events_as_if_those_before_the_first_were_decid
     assert watch.admit(unit(".......x..", start=3))[1] is None
 
 
+def test_a_share_is_what_is_written_not_its_nearest_binary_fraction() -> None:
+    assert limits(ratio=0.29, window=100).admit(unit("x" * 29))[1] is None
+    assert limits(ratio=0.29, window=100).admit(unit("x" * 30))[1] is not None
+
+
 def test_where_the_share_is_passed_none_of_the_unit_s_letters_is_written() -> None:
     part, stop = limits(ratio=0.2, window=10).admit(unit("..x.x..x."))
     assert stop is not None
@@ -149,7 +156,7 @@ def first_passed(outcomes: str, consecutive: int, allowed: int | None, window: i
 @given(
     st.lists(st.text("x.", max_size=12), max_size=12),
     st.integers(0, 6),
-    st.sampled_from([0.1, 0.25, 0.5, 0.9, 1.0]),
+    st.sampled_from([0.1, 0.25, 0.5, 0.57, 0.9, 1.0]),
     st.integers(1, 12),
     st.integers(1, 3),
 )
@@ -157,7 +164,7 @@ def test_it_stops_in_the_unit_that_passes_a_limit_and_nothing_of_the_cause_is_wr
     units: Sequence[str], consecutive: int, ratio: float, window: int, step: int
 ) -> None:
     watch = limits(consecutive, ratio, window)
-    allowed = None if ratio == 1.0 else int(ratio * window)
+    allowed = None if ratio == 1.0 else math.floor(Fraction(str(ratio)) * window)
     expected = first_passed("".join(units), consecutive, allowed, window)
     start = 0
     for outcomes in units:

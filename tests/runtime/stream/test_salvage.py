@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routec.runtime.stream import salvage
 from routec.runtime.stream.salvage import read_batches
 
 AT = TopicPartition("t", 1)
@@ -60,6 +62,17 @@ def test_a_damaged_batch_is_one_letter_with_its_bytes_and_the_next_is_read() -> 
     assert found.unreadable[0].code == "unreadable-batch"
     assert "offsets 10 to 11" in found.unreadable[0].message
     assert found.end == 13
+
+
+def test_a_batch_of_more_records_than_anybody_holds_is_one_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(salvage, "_MOST_RECORDS", 2)
+    found = read_batches(batch(0, [b"a", b"b"], odd=0) + batch(2, [b"c"] * 3), AT, 0, 100)
+    assert found is not None
+    assert [len(one.value) > 1 for one in found.records] == [False, False, True]
+    assert "it has 3 records" in found.unreadable[2].message
+    assert found.end == 5
 
 
 def test_a_batch_cut_off_is_left_for_the_next_fetch() -> None:
