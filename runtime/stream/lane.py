@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -57,7 +58,8 @@ class Lane:
     """Takes one partition's records in, has their outcomes written in order.
 
     While one unit is being written, what is decided meanwhile collects for the next one: the
-    busier the partition, the larger its units.
+    busier the partition, the larger its units. Where a unit costs much, whatever its size, it is
+    also waited a moment for as long as more is about to be decided.
 
     Args:
         partition: the partition.
@@ -175,6 +177,7 @@ class Lane:
         if self.state != "closed":
             self.state = "halted"
         self._forget()
+        self._next.set()  # nothing is worth waiting for any longer
 
     async def settled(self) -> None:
         """Wait until all that is decided is written, or cannot be."""
@@ -209,6 +212,7 @@ class Lane:
                 await self._next.wait()
                 self._next.clear()
                 while self._unit is not None:
+                    await self._gather()
                     await self._write_next()
                 self._settled.set()
         except Lost:
@@ -257,6 +261,16 @@ class Lane:
         self.generation += 1
         self._forget()
         self._drop_unit()
+
+    async def _gather(self) -> None:
+        """Wait a moment for more outcomes, as long as records wait for theirs."""
+        if not self._writer.patience:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._writer.patience):
+                while self._queue:
+                    await self._next.wait()
+                    self._next.clear()
 
     async def _write_next(self) -> None:
         whole, self._unit = self._unit, None

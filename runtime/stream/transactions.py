@@ -61,6 +61,9 @@ log = logging.getLogger(__name__)
 _REFUSES_US = (*FORBIDDEN, GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed)
 _SHARE = 0.8
 """Share of the broker's transaction timeout that we wait ourselves: we give up first."""
+_GATHER = 0.02
+"""Seconds that a transaction waits for more of what is about to be decided; as long as the client
+waits between two."""
 _MAX_BACKOFF = 5.0
 _MOST_FENCES = 5
 """Times in a row that another producer of the same name shuts us out before the worker stops."""
@@ -110,6 +113,7 @@ class TransactionalWriter:
         self._observer = observer
         self._faults = faults
         self._patience = config.kafka.transaction_timeout * _SHARE
+        self.patience = _GATHER
         self._producer: AIOKafkaProducer | None = None
         self._offset: int | None = None
         self._most = self._events = config.runtime.max_in_flight_events

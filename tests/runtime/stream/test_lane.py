@@ -42,8 +42,9 @@ def outcomes(part: Slice) -> list[Outcome]:
 class Paper:
     """A writer that keeps units in a list, and does what it is told to do first."""
 
-    def __init__(self, offset: int | None = 0) -> None:
+    def __init__(self, offset: int | None = 0, patience: float = 0.0) -> None:
         self.offset = offset
+        self.patience = patience
         self.units: list[Unit] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -136,6 +137,48 @@ async def test_what_is_decided_while_a_unit_is_written_makes_the_next_one() -> N
         one.writer.gate.set()
         await one.lane.settled()
         assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 1), (1, 5)]
+
+
+async def test_a_writer_with_patience_waits_for_what_is_about_to_be_decided() -> None:
+    async with a_lane(Paper(patience=60.0)) as one:
+        one.offer(0, 1)
+        one.offer(2)
+        one.offer(3)
+        one.decide(1)
+        await turns()
+        one.decide(1)
+        await turns()
+        last = one.lane.take(100), one.lane.take(100)
+        await turns()
+        assert one.writer.units == []
+        for part in last:
+            one.lane.finish(part, outcomes(part), "sha256:old")
+        await one.lane.settled()
+        # What comes when nothing else waits is written at once.
+        one.offer(4)
+        one.decide()
+        await one.lane.settled()
+        assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 4), (4, 5)]
+
+
+async def test_it_waits_no_longer_than_its_patience() -> None:
+    async with a_lane(Paper(patience=0.01)) as one:
+        one.offer(0)
+        one.offer(1)
+        one.decide()
+        await one.lane.settled()
+        assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 1)]
+
+
+async def test_it_waits_for_nothing_once_it_takes_no_more() -> None:
+    async with a_lane(Paper(patience=60.0)) as one:
+        one.offer(0)
+        one.offer(1)
+        one.decide()
+        await turns()
+        one.lane.halt()
+        await one.lane.settled()
+        assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 1)]
 
 
 async def test_an_offset_that_the_group_does_not_have_yet_is_committed_at_once() -> None:
