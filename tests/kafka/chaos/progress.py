@@ -128,9 +128,10 @@ def bound_of(fault: Fault, scenario: Scenario) -> Bound:
 def bound_of_broker(scenario: Scenario) -> Bound:
     """How long partitions may stand still once a broker is back that was away.
 
-    Workers that gave up meanwhile, or died, are followed as at any other time.
+    The group forms anew, and workers that gave up meanwhile, or died, are followed as at any other
+    time.
     """
-    seconds = scenario.session + FOLLOWED
+    seconds = scenario.session + FOLLOWED + REBALANCE
     return Bound(seconds, seconds, seconds)
 
 
