@@ -2,7 +2,7 @@
 
 Every candidate is a process of its own on one broker, with the same partitions, batch limits and
 client settings; candidates alternate, a first round only warms up, and medians count. The
-pass-throughs make the transactions that the worker makes (`streaming/passthrough.py`), and evaluate
+pass-throughs make the transactions that the worker makes (`cli/bench/stream_loop.py`), and evaluate
 nothing. The worker decides by no policy at all (`null`), which measures the stream, by
 `stream.route`, some twenty decision nodes and exact cache look-ups, and by `stream_keywords.route`,
 which scans texts.

@@ -14,12 +14,13 @@ import sys
 import msgspec
 import uvloop
 
+from routec.cli.bench.stream_loop import BareLoop
 from routec.runtime.config import Config, Kafka, Runtime, Topics
 from routec.runtime.records import Decider
 from routec.runtime.stream import Worker
 from routec.runtime.stream.process import spare_the_stream
+from streaming.answer import answer
 from streaming.deciders import Gated, NullDecider, Stalling, taught, taught_by_hand
-from streaming.passthrough import PassThrough
 from streaming.setting import Delivery
 from streaming.tally import Tally
 
@@ -83,10 +84,10 @@ def _config(given: Spec) -> Config:
     )
 
 
-async def _make(given: Spec, tally: Tally) -> Worker | PassThrough:
+async def _make(given: Spec, tally: Tally) -> Worker | BareLoop:
     config = _config(given)
     if given.kind == "pass-through":
-        return PassThrough(config, given.partitions, tally)
+        return BareLoop(config, given.partitions, answer, tally.committed)
     decider: Decider = NullDecider()
     if given.kind == "by-hand":
         decider = taught_by_hand()

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from routec.cli.bench.stream_events import PARTITIONS, answer
 from routec.runtime.config import Config
 from routec.runtime.stream.clients import (
     close,
@@ -27,6 +26,8 @@ from routec.runtime.stream.clients import (
 )
 
 _POLL_MS = 200
+Answer = Callable[[bytes, str, int, int], bytes]
+"""The decision about a request, given its value, topic, partition and offset."""
 Committed = Callable[[int, float], None]
 """Is told how many events were committed, and what that took, as a worker's observer is."""
 
@@ -55,11 +56,17 @@ class BareLoop:
 
     Args:
         config: as for a worker.
+        partitions: how many the requests have.
+        answer: decides.
         committed: is told of each commit.
     """
 
-    def __init__(self, config: Config, committed: Committed) -> None:
+    def __init__(
+        self, config: Config, partitions: int, answer: Answer, committed: Committed
+    ) -> None:
         self._config = config
+        self._partitions = partitions
+        self._answer = answer
         self._committed = committed
         self._once = config.runtime.delivery == "exactly_once"
         self._lanes: dict[TopicPartition, _Lane] = {}
@@ -81,7 +88,7 @@ class BareLoop:
         """
         config = self._config
         consumer = await connect(
-            lambda: make_consumer(config, group=True, partitions=PARTITIONS), config
+            lambda: make_consumer(config, group=True, partitions=self._partitions), config
         )
         tasks: list[asyncio.Task[object]] = []
         try:
@@ -106,7 +113,7 @@ class BareLoop:
     async def _open(self) -> None:
         config = self._config
         shared = None if self._once else await connect(lambda: make_producer(config), config)
-        for number in range(PARTITIONS):
+        for number in range(self._partitions):
             partition = TopicPartition(config.topics.requests, number)
             self._lanes[partition] = _Lane(partition, shared or await self._producer(partition))
 
@@ -126,7 +133,7 @@ class BareLoop:
             for partition, records in taken.items():
                 lane = self._lanes[partition]
                 lane.waiting += [
-                    (one.key, answer(one.value, one.topic, one.partition, one.offset))
+                    (one.key, self._answer(one.value, one.topic, one.partition, one.offset))
                     for one in records
                 ]
                 lane.end = records[-1].offset + 1

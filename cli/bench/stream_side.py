@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from routec.cli.bench.stream_events import answer
+from routec.cli.bench.stream_events import PARTITIONS, answer
 from routec.cli.bench.stream_loop import BareLoop
 from routec.runtime.config import Config, Runtime, Topics, load_config
 from routec.runtime.records import Decided, Outcome, Record
@@ -144,7 +144,7 @@ async def _run(spec: Spec) -> dict[str, Any]:
     if spec.side == "worker":
         side = Worker(config, _NoPolicy(tally), tally)
     else:
-        side = BareLoop(config, tally.committed)
+        side = BareLoop(config, PARTITIONS, answer, tally.committed)
     # As `routec run` does; the bare loop has it easier as well.
     spare_the_stream()
     running = asyncio.create_task(side.run())

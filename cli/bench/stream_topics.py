@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from routec.cli.bench.result import Disagreement
@@ -18,8 +17,8 @@ from routec.cli.bench.stream_side import config_of
 from routec.runtime.config import Config
 from routec.runtime.stream import StreamError, create_topics
 from routec.runtime.stream.clients import (
+    Admin,
     close,
-    common_options,
     connect,
     make_consumer,
     make_producer,
@@ -55,23 +54,10 @@ def throwaway_topics(config: Config, prefix: str, told: Told) -> Iterator[Config
         asyncio.run(_drop(own))
 
 
-class _Admin:
-    """The admin client under the names of the other clients."""
-
-    def __init__(self, config: Config) -> None:
-        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
-
-    async def start(self) -> None:
-        await self.client.start()
-
-    async def stop(self) -> None:
-        await self.client.close()
-
-
 async def _drop(config: Config) -> None:
     names = [getattr(config.topics, name) for name in _TOPICS]
     try:
-        admin = await connect(lambda: _Admin(config), config)
+        admin = await connect(lambda: Admin(config), config)
         try:
             there = set(await admin.client.list_topics())
             await admin.client.delete_topics([name for name in names if name in there])

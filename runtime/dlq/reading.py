@@ -22,6 +22,7 @@ from routec.runtime.dlq.letter import Letter, read_letter
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.salvage import salvage
+from routec.runtime.stream.topics import find_partitions
 from routec.runtime.stream.unreachable import in_words
 
 Place = tuple[int, int]
@@ -127,11 +128,10 @@ async def partitions_of(consumer: AIOKafkaConsumer, config: Config, topic: str) 
     """
     try:
         async with asyncio.timeout(config.kafka.request_timeout):
-            # Asking for all of them: asking for one by name may create it.
-            cluster = await consumer._client.fetch_all_metadata()
+            found = await find_partitions(consumer._client, topic)
     except (KafkaError, TimeoutError) as error:
         raise _unanswered(config, topic, error) from error
-    return sorted(cluster.partitions_for_topic(topic) or ())
+    return [one.partition for one in found]
 
 
 async def reached(

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from routec.runtime.config import Config
 from routec.runtime.dlq.letter import Letter, Source
 from routec.runtime.dlq.reading import partitions_of, reached
-from routec.runtime.stream.clients import close, common_options, connect
+from routec.runtime.stream.clients import Admin, close, connect
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.unreachable import in_words
 
@@ -92,19 +92,6 @@ async def read_register(consumer: AIOKafkaConsumer, config: Config) -> Register:
     return register
 
 
-class _Admin:
-    """The admin client under the names of the other clients."""
-
-    def __init__(self, config: Config) -> None:
-        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
-
-    async def start(self) -> None:
-        await self.client.start()
-
-    async def stop(self) -> None:
-        await self.client.close()
-
-
 async def create_register(consumer: AIOKafkaConsumer, config: Config) -> None:
     """Create the register's topic if it is missing, with as many copies as the letters have.
 
@@ -114,7 +101,7 @@ async def create_register(consumer: AIOKafkaConsumer, config: Config) -> None:
     topic = register_topic(config)
     if await partitions_of(consumer, config, topic):
         return
-    admin = await connect(lambda: _Admin(config), config)
+    admin = await connect(lambda: Admin(config), config)
     try:
         async with asyncio.timeout(config.kafka.request_timeout):
             letters = (await admin.client.describe_topics([config.topics.dlq]))[0]

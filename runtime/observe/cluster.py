@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from routec.runtime.config import Config
 from routec.runtime.policies.status import STALE, WorkerStatus, decode_status
 from routec.runtime.records import Record
-from routec.runtime.stream.clients import close, common_options, connect, make_consumer
+from routec.runtime.stream.clients import Admin, close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.reader import TopicReader
 from routec.runtime.stream.unreachable import in_words
@@ -48,19 +48,6 @@ class ClusterLook:
     ends: Mapping[int, int]
     committed: Mapping[str, Mapping[int, int]]
     letters: int | None
-
-
-class _Admin:
-    """The admin client under the names of the other clients."""
-
-    def __init__(self, config: Config) -> None:
-        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
-
-    async def start(self) -> None:
-        await self.client.start()
-
-    async def stop(self) -> None:
-        await self.client.close()
 
 
 class ClusterWatch:
@@ -170,7 +157,7 @@ async def watched(config: Config) -> AsyncIterator[ClusterWatch]:
     """
     consumer = await connect(lambda: make_consumer(config, group=False), config)
     try:
-        admin = await connect(lambda: _Admin(config), config)
+        admin = await connect(lambda: Admin(config), config)
         try:
             yield ClusterWatch(consumer, admin.client, config)
         finally:

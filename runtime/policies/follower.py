@@ -20,6 +20,7 @@ from routec.runtime.policies.status import INTERVAL, Reporter, encode_status
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.reader import TopicReader
+from routec.runtime.stream.topics import find_partitions
 
 log = logging.getLogger(__name__)
 
@@ -153,10 +154,7 @@ class PolicyFollower:
 
     async def _find(self, reader: TopicReader, consumer: AIOKafkaConsumer) -> bool:
         """Read the partitions that the topic has, those that are new from their start."""
-        # Asking for all of them: asking for one by name may create it.
-        cluster = await consumer._client.fetch_all_metadata()
-        numbers = cluster.partitions_for_topic(self._topic) or ()
-        await reader.add([TopicPartition(self._topic, number) for number in numbers])
+        await reader.add(await find_partitions(consumer._client, self._topic))
         self._partitions = list(reader.positions)
         return bool(self._partitions)
 

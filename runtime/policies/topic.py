@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -16,6 +17,7 @@ from routec.runtime.records import Headers, Record
 from routec.runtime.stream.clients import close, connect, make_consumer, make_producer
 from routec.runtime.stream.errors import StreamError
 from routec.runtime.stream.reader import TopicReader
+from routec.runtime.stream.topics import find_partitions
 
 _POLL = 0.2
 Write = tuple[str, bytes | None, Headers]
@@ -58,8 +60,7 @@ async def read_topic(config: Config, topic: str, take: Callable[[Record], None])
     consumer = await connect(lambda: make_consumer(config, group=False), config)
     try:
         async with asyncio.timeout(config.kafka.connect_timeout):
-            cluster = await consumer._client.fetch_all_metadata()
-            partitions = _partitions(topic, cluster.partitions_for_topic(topic))
+            partitions = await _partitions(consumer._client, topic)
             reader = TopicReader(consumer, config)
             await reader.add(partitions)
             ends = await consumer.end_offsets(partitions)
@@ -90,10 +91,7 @@ async def write_records(config: Config, name: str, records: Sequence[Write]) -> 
     producer = await connect(lambda: make_producer(config), config)
     try:
         async with asyncio.timeout(config.kafka.request_timeout):
-            cluster = await producer.client.fetch_all_metadata()
-            numbers = [
-                one.partition for one in _partitions(topic, cluster.partitions_for_topic(topic))
-            ]
+            numbers = [one.partition for one in await _partitions(producer.client, topic)]
             # Where any producer would put the policy's name: its records keep their order.
             number = DefaultPartitioner()(name.encode(), numbers, numbers)
             await _send(producer, topic, number, records)
@@ -140,11 +138,12 @@ async def _send(
         )
 
 
-def _partitions(topic: str, numbers: set[int] | None) -> list[TopicPartition]:
-    if not numbers:
+async def _partitions(client: AIOKafkaClient, topic: str) -> list[TopicPartition]:
+    found = await find_partitions(client, topic)
+    if not found:
         raise StreamError(
             "missing-topic",
             f"the topic `{topic}` does not exist",
             "create it with `cleanup.policy=compact`, or name another in `[topics]`",
         )
-    return [TopicPartition(topic, number) for number in sorted(numbers)]
+    return found

@@ -125,7 +125,7 @@ class AcknowledgedWriter:
         offsets: Offsets,
         faults: Faults,
     ) -> None:
-        self.patience = 0.0
+        self.linger = 0.0
         self._config = config
         self._partition = partition
         self._letters = letters

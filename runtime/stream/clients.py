@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     InvalidTransactionTimeout,
     KafkaError,
@@ -60,6 +61,31 @@ class Client(Protocol):
 
     async def stop(self) -> None:
         """Disconnect."""
+
+
+class Admin:
+    """The admin client under the names of the other clients.
+
+    Args:
+        config: the configuration.
+
+    Attributes:
+        client: what it does.
+
+    Raises:
+        StreamError: a file of the TLS options cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
+
+    async def start(self) -> None:
+        """Connect."""
+        await self.client.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self.client.close()
 
 
 C = TypeVar("C", bound=Client)

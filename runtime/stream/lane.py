@@ -212,7 +212,7 @@ class Lane:
                 await self._next.wait()
                 self._next.clear()
                 while self._unit is not None:
-                    await self._gather()
+                    await self._linger()
                     await self._write_next()
                 self._settled.set()
         except Lost:
@@ -262,12 +262,12 @@ class Lane:
         self._forget()
         self._drop_unit()
 
-    async def _gather(self) -> None:
+    async def _linger(self) -> None:
         """Wait a moment for more outcomes, as long as records wait for theirs."""
-        if not self._writer.patience:
+        if not self._writer.linger:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._writer.patience):
+            async with asyncio.timeout(self._writer.linger):
                 while self._queue:
                     await self._next.wait()
                     self._next.clear()

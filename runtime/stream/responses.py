@@ -13,6 +13,7 @@ from routec.runtime.config import Config
 from routec.runtime.records import Decider
 from routec.runtime.stream.clients import close, connect, make_consumer
 from routec.runtime.stream.reader import TopicReader
+from routec.runtime.stream.topics import find_partitions
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,7 @@ class ResponseTail:
     async def _look_for_more(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         """Read partitions that are new from their start: nothing there is older than we are."""
         async with asyncio.timeout(self._config.kafka.request_timeout):
-            # Asking for all of them: asking for one by name may create it.
-            cluster = await consumer._client.fetch_all_metadata()
-            numbers = cluster.partitions_for_topic(self._topic) or ()
-            await reader.add([TopicPartition(self._topic, number) for number in numbers])
+            await reader.add(await find_partitions(consumer._client, self._topic))
 
     async def _follow(self, consumer: AIOKafkaConsumer, reader: TopicReader) -> None:
         kafka = self._config.kafka

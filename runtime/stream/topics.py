@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     KafkaError,
     TopicAlreadyExistsError,
@@ -18,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from routec.runtime.config import Config, Kafka, Topics
-from routec.runtime.stream.clients import close, common_options, connect
+from routec.runtime.stream.clients import Admin, close, connect
 from routec.runtime.stream.errors import StreamError
 
 
@@ -110,6 +111,18 @@ def check_partitions(partitions: Partitions, topics: Topics) -> None:
         )
 
 
+async def find_partitions(client: AIOKafkaClient, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic, in order; none where it does not exist, which stays so.
+
+    Raises:
+        KafkaError: the cluster does not tell.
+    """
+    # Asking for all of them: asking for one by name may create it.
+    cluster = await client.fetch_all_metadata()
+    numbers = cluster.partitions_for_topic(topic) or ()
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
 async def require_partition(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
     """Make sure that a topic has a partition, which may have been added just now.
 
@@ -130,19 +143,6 @@ async def require_partition(producer: AIOKafkaProducer, topic: str, partition: i
         )
 
 
-class _Admin:
-    """The admin client under the names of the other clients."""
-
-    def __init__(self, config: Config) -> None:
-        self.client = AIOKafkaAdminClient(**common_options(config.kafka))
-
-    async def start(self) -> None:
-        await self.client.start()
-
-    async def stop(self) -> None:
-        await self.client.close()
-
-
 async def create_topics(
     config: Config, *, partitions: int, replication: int = 1
 ) -> Mapping[str, bool]:
@@ -161,7 +161,7 @@ async def create_topics(
         StreamError: the cluster cannot be reached or refuses.
     """
     names = [name for field in Topics.__struct_fields__ if (name := getattr(config.topics, field))]
-    admin = await connect(lambda: _Admin(config), config)
+    admin = await connect(lambda: Admin(config), config)
     try:
         response = await admin.client.create_topics(
             [

@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 _REFUSES_US = (*FORBIDDEN, GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed)
 _SHARE = 0.8
 """Share of the broker's transaction timeout that we wait ourselves: we give up first."""
-_GATHER = 0.02
+_LINGER = 0.02
 """Seconds that a transaction waits for more of what is about to be decided; as long as the client
 waits between two."""
 _MAX_BACKOFF = 5.0
@@ -113,7 +113,7 @@ class TransactionalWriter:
         self._observer = observer
         self._faults = faults
         self._patience = config.kafka.transaction_timeout * _SHARE
-        self.patience = _GATHER
+        self.linger = _LINGER
         self._producer: AIOKafkaProducer | None = None
         self._offset: int | None = None
         self._most = self._events = config.runtime.max_in_flight_events

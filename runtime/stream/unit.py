@@ -160,10 +160,10 @@ class Writer(Protocol):
     """Writes one lane's units. Used by one task at a time.
 
     Attributes:
-        patience: seconds by which a unit may be late for the sake of a larger one; 0 for none.
+        linger: seconds by which a unit may be late for the sake of a larger one; 0 for none.
     """
 
-    patience: float
+    linger: float
 
     async def open(self) -> int | None:
         """Get ready to write, then read the offset from which to go on.

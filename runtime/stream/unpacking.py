@@ -79,7 +79,7 @@ def unpack_zstd(payload: bytes) -> bytes:
 def _unpack_into(unpack: Callable[[bytes, memoryview], int], payload: bytes) -> bytes:
     """Unpack what does not tell its size, into room for what is usual, then for the most."""
     usual = min(MOST_UNPACKED, _LEAST_ROOM + _USUAL_GAIN * len(payload))
-    for size in (usual, MOST_UNPACKED):
+    for size in sorted({usual, MOST_UNPACKED}):
         room = np.empty(size, np.uint8)  # of memory that nothing is written to, none is taken
         try:
             return room[: unpack(payload, room.data)].tobytes()

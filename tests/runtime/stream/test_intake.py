@@ -44,7 +44,7 @@ class Log:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.patience = rng.choice((0.0, 0.001))
+        self.linger = rng.choice((0.0, 0.001))
         self.position = self.committed = 0
         self.end = END
         self.reads = 0

@@ -42,9 +42,9 @@ def outcomes(part: Slice) -> list[Outcome]:
 class Paper:
     """A writer that keeps units in a list, and does what it is told to do first."""
 
-    def __init__(self, offset: int | None = 0, patience: float = 0.0) -> None:
+    def __init__(self, offset: int | None = 0, linger: float = 0.0) -> None:
         self.offset = offset
-        self.patience = patience
+        self.linger = linger
         self.units: list[Unit] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -139,8 +139,8 @@ async def test_what_is_decided_while_a_unit_is_written_makes_the_next_one() -> N
         assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 1), (1, 5)]
 
 
-async def test_a_writer_with_patience_waits_for_what_is_about_to_be_decided() -> None:
-    async with a_lane(Paper(patience=60.0)) as one:
+async def test_a_writer_that_lingers_waits_for_what_is_about_to_be_decided() -> None:
+    async with a_lane(Paper(linger=60.0)) as one:
         one.offer(0, 1)
         one.offer(2)
         one.offer(3)
@@ -161,8 +161,8 @@ async def test_a_writer_with_patience_waits_for_what_is_about_to_be_decided() ->
         assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 4), (4, 5)]
 
 
-async def test_it_waits_no_longer_than_its_patience() -> None:
-    async with a_lane(Paper(patience=0.01)) as one:
+async def test_it_lingers_no_longer_than_it_says() -> None:
+    async with a_lane(Paper(linger=0.01)) as one:
         one.offer(0)
         one.offer(1)
         one.decide()
@@ -170,8 +170,8 @@ async def test_it_waits_no_longer_than_its_patience() -> None:
         assert [(unit.start, unit.end) for unit in one.writer.units] == [(0, 1)]
 
 
-async def test_it_waits_for_nothing_once_it_takes_no_more() -> None:
-    async with a_lane(Paper(patience=60.0)) as one:
+async def test_it_lingers_for_nothing_once_it_takes_no_more() -> None:
+    async with a_lane(Paper(linger=60.0)) as one:
         one.offer(0)
         one.offer(1)
         one.decide()
