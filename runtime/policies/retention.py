@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
+from routec.runtime.stream.topics import FOREVER
+
 log = logging.getLogger(__name__)
 
 COMPACTING = "compacting-policies"
 """Code of the problem that records of the control topic may be removed."""
-FOREVER = 2**63 - 1
-"""The longest time that a topic can be told, in milliseconds."""
 
 _SETTINGS = ("cleanup.policy", "min.compaction.lag.ms", "retention.ms", "retention.bytes")
 _PATIENCE = 5.0

@@ -22,6 +22,9 @@ from routec.runtime.config import Config, Kafka, Topics
 from routec.runtime.stream.clients import Admin, close, connect
 from routec.runtime.stream.errors import StreamError
 
+FOREVER = 2**63 - 1
+"""The longest time that a topic can be told, in milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
@@ -213,7 +216,7 @@ def _options(name: str, config: Config) -> dict[str, str]:
         return {"max.message.bytes": str(config.runtime.max_dead_letter_bytes // 2)}
     if name == config.topics.policies and config.policies.keys:
         # What is compacted away could hide the newest signed record from workers that start.
-        return {"cleanup.policy": "compact", "min.compaction.lag.ms": str(2**63 - 1)}
+        return {"cleanup.policy": "compact", "min.compaction.lag.ms": str(FOREVER)}
     if name in (config.topics.policies, config.topics.status):
         return {"cleanup.policy": "compact"}
     return {}
