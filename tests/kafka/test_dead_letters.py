@@ -21,6 +21,7 @@ from traffic import (
     running,
     send,
     until,
+    with_runtime,
 )
 
 from routec.runtime.config import Config
@@ -38,11 +39,6 @@ from routec.runtime.stream import StreamError, Worker
 pytestmark = pytest.mark.kafka
 
 BAD = b"{"
-
-
-def with_runtime(config: Config, **changed: Any) -> Config:
-    runtime = msgspec.structs.replace(config.runtime, **changed)
-    return msgspec.structs.replace(config, runtime=runtime)
 
 
 def good(n: int) -> bytes:

@@ -25,6 +25,7 @@ from traffic import (
     until,
     until_committed,
     until_count,
+    with_runtime,
 )
 
 from routec.runtime.config import Config
@@ -83,12 +84,6 @@ def last_offsets(sent: Sequence[tuple[int, int]]) -> dict[int, int]:
 
 def with_kafka(config: Config, **values: Any) -> Config:
     return msgspec.structs.replace(config, kafka=msgspec.structs.replace(config.kafka, **values))
-
-
-def with_runtime(config: Config, **values: Any) -> Config:
-    return msgspec.structs.replace(
-        config, runtime=msgspec.structs.replace(config.runtime, **values)
-    )
 
 
 async def end_in_order(process: Any) -> str:

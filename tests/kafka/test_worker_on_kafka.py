@@ -28,6 +28,7 @@ from traffic import (
     sources,
     until,
     until_count,
+    with_runtime,
 )
 
 from routec.runtime.config import Config
@@ -70,9 +71,7 @@ async def administrator(config: Config) -> AsyncIterator[Callable[[str], Awaitab
 async def test_a_partition_that_the_requests_gain_is_worked_on(
     ready: Config, delivery: Literal["exactly_once", "at_least_once"]
 ) -> None:
-    config = msgspec.structs.replace(
-        ready, runtime=msgspec.structs.replace(ready.runtime, delivery=delivery)
-    )
+    config = with_runtime(ready, delivery=delivery)
     worker = Worker(config, EchoDecider())
     async with administrator(ready) as extend, running(worker):
         await send(ready, numbered(8))
@@ -89,9 +88,7 @@ async def test_a_partition_that_the_requests_gain_is_worked_on(
 async def test_a_partition_that_the_decisions_lack_waits_for_theirs(
     ready: Config, delivery: Literal["exactly_once", "at_least_once"]
 ) -> None:
-    config = msgspec.structs.replace(
-        ready, runtime=msgspec.structs.replace(ready.runtime, delivery=delivery)
-    )
+    config = with_runtime(ready, delivery=delivery)
     worker = Worker(config, EchoDecider())
     async with administrator(ready) as extend, running(worker):
         await until(lambda: worker.ready)
@@ -164,9 +161,7 @@ async def test_an_event_of_megabytes_becomes_a_dead_letter_and_nothing_stops(rea
 async def test_a_dead_letter_that_does_not_fit_stops_the_worker_and_is_not_committed(
     config: Config,
 ) -> None:
-    small = msgspec.structs.replace(
-        config, runtime=msgspec.structs.replace(config.runtime, max_dead_letter_bytes=1_000_000)
-    )
+    small = with_runtime(config, max_dead_letter_bytes=1_000_000)
     await create_topics(small, partitions=PARTITIONS)
     tight = msgspec.structs.replace(small.topics, dlq=f"{small.topics.dlq}.tight")
     # A dead-letter topic with a smaller limit than the requests topic.

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from routec.runtime.config import Config
@@ -47,6 +48,12 @@ class EchoDecider:
 
     def learn(self, responses: Sequence[Record]) -> None:
         self.learned.extend(responses)
+
+
+def with_runtime(config: Config, **changed: Any) -> Config:
+    """The same configuration with other values of ``[runtime]``."""
+    runtime = msgspec.structs.replace(config.runtime, **changed)
+    return msgspec.structs.replace(config, runtime=runtime)
 
 
 async def send(
