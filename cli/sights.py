@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from routec.cli.interrupts import patient, silence_clients
 from routec.cli.render.top import cluster_screen, screen
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from routec.runtime.observe.cluster import ClusterLook, ClusterWatch
+
+T = TypeVar("T")
 
 
 class Sight(Protocol):
@@ -39,6 +41,13 @@ class Sight(Protocol):
 
     def rest(self, seconds: float) -> None:
         """Let time pass."""
+
+    def interrupt(self) -> bool:
+        """Called by a signal: end what goes on, which then raises `KeyboardInterrupt`.
+
+        Returns:
+            Whether there is something that ends so.
+        """
 
     def document(self) -> dict[str, Any]:
         """What is seen, as JSON data."""
@@ -80,6 +89,10 @@ class WorkerSight:
         """Wait until it is time for the next look; nothing goes on meanwhile."""
         time.sleep(seconds)
 
+    def interrupt(self) -> bool:
+        """Nothing goes on that would have to be ended."""
+        return False
+
     def document(self) -> dict[str, Any]:
         """The object of `view`."""
         assert self._new is not None
@@ -103,6 +116,8 @@ class ClusterSight:
         self._config = config
         self._quiet = quiet
         self._runner = asyncio.Runner()
+        self._task: asyncio.Task[Any] | None = None
+        self._busy = self._interrupted = False
         self._stack = AsyncExitStack()
         self._host = socket.gethostname()
         self._watch: ClusterWatch | None = None
@@ -136,7 +151,7 @@ class ClusterSight:
         from routec.runtime.observe.cluster import metrics_of
 
         assert self._watch is not None
-        looked = self._runner.run(self._watch.look())
+        looked = self._run(self._watch.look())
         wanted = metrics_of(looked.workers, self._host, looked.time)
         snapshot, failed = look_where_possible(wanted)
         answering = [base for base in wanted if base not in failed]
@@ -148,7 +163,34 @@ class ClusterSight:
 
     def rest(self, seconds: float) -> None:
         """Sleep, and let the connections live on."""
-        self._runner.run(asyncio.sleep(seconds))
+        self._run(asyncio.sleep(seconds))
+
+    def interrupt(self) -> bool:
+        """End what the loop is at work on, if it is; whoever waits for that is interrupted.
+
+        An error that a signal raises there would end whichever of the client's own tasks it meets.
+        """
+        if self._busy:
+            self._interrupted = True
+            if self._task is not None:
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        return self._busy
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        async def noted() -> T:
+            self._task = asyncio.current_task()
+            if self._interrupted:
+                work.close()
+                raise asyncio.CancelledError
+            return await work
+
+        self._busy = True
+        try:
+            return self._runner.run(noted())
+        finally:
+            self._busy, self._task = False, None
+            if self._interrupted:
+                raise KeyboardInterrupt
 
     def document(self) -> dict[str, Any]:
         """The object of `cluster_view`, with that of `view` of the workers that answer."""

@@ -124,8 +124,12 @@ def _watch(sight: Sight, seconds: float) -> int:
     from routec.runtime.observe.scrape import ScrapeError
     from routec.runtime.stream.errors import StreamError
 
+    def interrupt(number: int, frame: object) -> None:
+        if not sight.interrupt():
+            raise KeyboardInterrupt
+
     # The terminal gets its screen back whoever ends this.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
     trouble = None
     try:
         sight.look()
@@ -142,4 +146,5 @@ def _watch(sight: Sight, seconds: float) -> int:
     except KeyboardInterrupt:
         return exits.FINE
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from routec.cli.sights import ClusterSight
+from routec.runtime.config import Config
 from routec.runtime.embedded import embedded_broker
 from routec.runtime.observe import (
     GROUP,
@@ -223,6 +225,23 @@ async def test_the_live_view_of_a_cluster_gives_the_terminal_back(
     assert text.index("\x1b[?1049h") < text.rindex("\x1b[?1049l")
     assert text.rindex("\x1b[?25l") < text.rindex("\x1b[?25h")
     assert "Traceback" not in text
+
+
+def test_an_interruption_is_heard_whatever_the_client_makes_of_it() -> None:
+    sight = ClusterSight(Config(), quiet=True)
+    assert not sight.interrupt()
+
+    async def work() -> None:
+        assert sight.interrupt()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise TimeoutError from None
+
+    with pytest.raises(KeyboardInterrupt):
+        sight._run(work())
+    assert not sight.interrupt()
+    sight._runner.close()
 
 
 def a_look(at: float, ends: int, done: int | None, letters: int | None = 0) -> ClusterLook:
