@@ -21,10 +21,9 @@ from routec.runtime.deployment import Deployment, open_deployment
 from routec.runtime.embedded import EmbeddedBroker, EmbeddedBrokerError, embedded_broker
 from routec.runtime.engine import ServiceError
 from routec.runtime.observe import GROUP, configure_logs
+from routec.runtime.policies.ahead import prepare_to_follow
 from routec.runtime.stream import StreamError, Worker, run_until_signalled
 from routec.runtime.stream.process import spare_the_stream
-from routec.safety.models.errors import ModelError
-from routec.safety.models.store import find_minilm
 
 log = logging.getLogger(__name__)
 
@@ -116,17 +115,6 @@ def run_worker(
     return exits.FINE
 
 
-def _prepare_embedder() -> None:
-    """Get ready for policies that bring the embedder, which would hold the work up for a while."""
-    # One that is missing or damaged is for the policy to complain of that needs it.
-    with suppress(ModelError):
-        installed = find_minilm()
-        if installed is not None:
-            from routec.safety.embed.minilm import prepare
-
-            prepare(installed)
-
-
 def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop's loop."""
     import uvloop
@@ -153,7 +141,7 @@ async def _work(deployment: Deployment, config: Config, parent: Connection | Non
     if parent is not None:
         _obey(parent, worker)
     if config.topics.policies:
-        _prepare_embedder()
+        prepare_to_follow(deployment.service.program)
     spare_the_stream()
     await run_until_signalled(worker)
     counts = worker.counts

@@ -16,8 +16,8 @@ from routec.semcache.cache import SemanticCache
 
 log = logging.getLogger(__name__)
 
-SLICE = 512
-"""Answers dropped by a swap that are freed at once: decisions wait for so many, about 0.5 ms."""
+SLICE = 128
+"""Answers dropped by a swap that are freed at once: decisions wait for so many, 0.2 to 1 ms."""
 REST = 3.0
 """Time between two slices, in times of what the one before took."""
 CANARY_REST = 10.0

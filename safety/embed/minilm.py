@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from routec.safety.embed.turns import Turns
 from routec.safety.models.errors import ModelError
 from routec.safety.models.minilm import DIMENSION, MAX_TOKENS, TOKENIZER_FILE
-from routec.safety.models.store import Installed, read_file
+from routec.safety.models.store import Installed, check_file, read_file
 from routec.safety.shared import Shared
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _session(model: Path, checksum: str, threads: int) -> onnxruntime.InferenceS
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     before = _stamp(model)
-    read_file(model, checksum)
+    check_file(model, checksum)
     try:
         session = onnxruntime.InferenceSession(
             str(model), options, providers=["CPUExecutionProvider"]

@@ -224,17 +224,15 @@ def test_a_file_that_changes_while_it_is_loaded_is_not_used(
 ) -> None:
     copy = tmp_path / installed.path.name
     copy.write_bytes(installed.path.read_bytes())
-    read = minilm.read_file
+    check = minilm.check_file
 
-    def changed_after_it_was_read(path: Path, expected: str) -> bytes:
-        data = read(path, expected)
-        if path == copy:
-            other = tmp_path / "other"
-            other.write_bytes(data if loadable else b"no model")
-            other.replace(copy)
-        return data
+    def changed_after_it_was_checked(path: Path, expected: str) -> None:
+        check(path, expected)
+        other = tmp_path / "other"
+        other.write_bytes(copy.read_bytes() if loadable else b"no model")
+        other.replace(copy)
 
-    monkeypatch.setattr(minilm, "read_file", changed_after_it_was_read)
+    monkeypatch.setattr(minilm, "check_file", changed_after_it_was_checked)
     with pytest.raises(ModelError, match="changed while it was read") as caught:
         MiniLM(dataclasses.replace(installed, path=copy))
     assert caught.value.code == "damaged"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
@@ -26,6 +27,7 @@ from routec.safety.models import (
     install_minilm,
     minilm,
     require_minilm,
+    store,
     verify,
 )
 from routec.safety.models.__main__ import main
@@ -257,6 +259,35 @@ def test_a_folder_without_the_files_is_refused(publisher: Path, tmp_path: Path) 
 def test_a_cache_that_cannot_be_written_is_said(publisher: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert code_of(install_minilm, publisher, tmp_path / "file") == "cache-unwritable"
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 12_288, 20_000])
+def test_a_file_is_checked_to_its_last_byte_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(store, "_PIECE", 4096)
+    file, data = tmp_path / "model.onnx", b"".join(n.to_bytes(4) for n in range(5000))[:size]
+    file.write_bytes(data)
+    store.check_file(file, sha256(data).hexdigest())
+    for other in (data + b"\0", data[:-1] + b"x"):
+        file.write_bytes(other)
+        assert code_of(store.check_file, file, sha256(data).hexdigest()) == "damaged"
+    file.unlink()
+    assert code_of(store.check_file, file, sha256(data).hexdigest()) == "damaged"
+
+
+def test_a_large_file_is_not_held_while_it_is_checked(tmp_path: Path) -> None:
+    """To free it would hold up every other thread of a worker that loads a model."""
+    file, size = tmp_path / "model.onnx", 48 * 2**20
+    with file.open("wb") as made:
+        made.truncate(size)
+    checksum = sha256(bytes(size)).hexdigest()
+    tracemalloc.start()
+    try:
+        store.check_file(file, checksum)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no-manifest", "nested-manifest", "flipped"])

@@ -107,14 +107,13 @@ def _main() -> None:
     from tests.kafka.chaos import clocks
 
     clocks.put_in()  # before all that asks for the time
-    from routec.cli.worker import _prepare_embedder
+    from routec.runtime.policies.ahead import prepare_to_follow
     from tests.kafka.chaos.policy import KINDS, compile_policy
     from tests.kafka.chaos.victim import work
 
     # Each worker would do it again.
-    _prepare_embedder()
     for kind in KINDS:
-        compile_policy(kind)
+        prepare_to_follow(compile_policy(kind))
     gc.collect()
     gc.freeze()
     awake, wake = os.pipe()

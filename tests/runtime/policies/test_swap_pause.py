@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -45,6 +47,37 @@ model m {{}}
 category orders {{ when s > 0.1, similarity: 0.8, ttl: {ttl}h, scope: tenant }}
 route r {{ when s > 0.6 and l == "en" to m }}
 default route d {{ to m }}
+"""
+
+PREPARED = """
+import sys
+from msgspec import _utils
+from routec.compiler.program import dump
+from routec.runtime.config import Config
+from routec.runtime.policies.ahead import prepare_to_follow
+from routec.runtime.policies.instruction import Instruction, read_instruction
+from routec.runtime.records import Record
+from routec.runtime.service import open_service
+from tests.runtime.doubles import program
+
+made = []
+def watch(frame, event, _):
+    if event == "call" and frame.f_code is _utils.get_class_annotations.__code__:
+        made.append(frame.f_locals["obj"].__name__)
+
+sys.setprofile(watch)
+own, new = map(program, sys.argv[1:])
+open_service(own, Config()).close()
+prepare_to_follow(own)
+assert "Program" in made, made
+made.clear()
+before = set(sys.modules)
+found = read_instruction(Record("c", 0, 0, 0, b"live", dump(new), ()), "live")
+assert isinstance(found, Instruction), found
+open_service(found.program, Config()).close()
+roots = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert not roots & {"onnxruntime", "tokenizers"}, roots
+assert made == [], made
 """
 
 
@@ -306,6 +339,12 @@ async def test_the_policies_of_a_swap_share_embedder_language_model_and_load(
     assert loads[0] is loads[1] is memory.load
     live.close()
     shadow.close()
+
+
+def test_nothing_is_made_or_imported_for_the_first_policy_that_comes() -> None:
+    """In a process of its own, as what is made once stays."""
+    own, new = "policy live\nmodel m {}\ndefault route d { to m }", SIMILAR.format(ttl=1)
+    subprocess.run([sys.executable, "-c", PREPARED, own, new], check=True)
 
 
 async def test_programs_are_opened_off_the_loop() -> None:
