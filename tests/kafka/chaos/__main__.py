@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kafka.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many (200)")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first one (0)")
-    parser.add_argument("--side-by-side", type=int, default=5, help="at the same time (5)")
+    parser.add_argument("--side-by-side", type=int, default=4, help="at the same time (4)")
     parser.add_argument("--out", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--page", type=Path, help="page whose table is renewed when all are done")
     parser.add_argument("--again", action="store_true", help="run seeds that are done already, too")
