@@ -69,7 +69,7 @@ class Terminal(io.StringIO):
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start ``routec`` as a process of its own."""
+    """Start ``routec`` as a process of its own; reading line by line takes no more than the line."""
     # A shell's background jobs ignore Ctrl-C, and so would what they start.
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -77,6 +77,8 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
+        # What a reader with a buffer has read ahead, `communicate` would not see.
+        bufsize=0,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **options,
