@@ -1,8 +1,10 @@
-"""A broker that hangs up breaks a connection, and nothing else, on uvloop, too."""
+"""A broker that hangs up breaks a connection and nothing else; none is left behind."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -58,3 +60,43 @@ def test_errors_of_other_kinds_stay_what_they_are() -> None:
             assert connection.connected()
 
     uvloop.run(run())
+
+
+async def test_a_client_that_is_given_up_while_it_starts_leaves_no_connection() -> None:
+    asked = asyncio.Event()
+
+    async with embedded_broker(("t",)) as broker:
+        host, _, port = broker.bootstrap.partition(":")
+
+        async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            to_reader, to_writer = await asyncio.open_connection(host, int(port))
+            to_writer.write(await frame(reader))
+            writer.write(await frame(to_reader))
+            await frame(reader)
+            asked.set()
+            await reader.read()
+            to_writer.close()
+            writer.close()
+
+        silent = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+        address = silent.sockets[0].getsockname()
+        config = Config(kafka=Kafka(bootstrap=f"127.0.0.1:{address[1]}"))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            starting = asyncio.create_task(connect(lambda: make_producer(config), config))
+            await asked.wait()
+            starting.cancel()
+            await asyncio.wait([starting])
+            assert starting.cancelled()
+            # What it was doing is kept by its exception.
+            del starting
+            gc.collect()
+        assert [str(one.message) for one in told] == []
+        silent.close()
+        await silent.wait_closed()
+
+
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    """The next request or response, with its length."""
+    size = await reader.readexactly(4)
+    return size + await reader.readexactly(int.from_bytes(size))
