@@ -45,7 +45,7 @@ demo: setup  ## sample traffic through the embedded broker, with a live table
 	$(BIN)/routec demo
 
 test: setup  ## everything that needs neither Apache Kafka nor a browser
-	$(BIN)/pytest -m "not kafka and not browser"
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 -m "not kafka and not browser"
 
 test-kafka: setup  ## the worker on Apache Kafka, fetched and started here (needs Java 17 and Maven)
 	$(BIN)/pytest -m kafka tests/kafka
