@@ -53,7 +53,7 @@ test-kafka: setup  ## the worker on Apache Kafka, fetched and started here (need
 SEEDS ?= 200
 FROM ?= 0
 chaos: setup  ## workers on Apache Kafka under fire, SEEDS=200 of them (some ten minutes); AGAIN=1 runs all of them again
-	$(BIN)/python -m tests.kafka.chaos --seeds $(SEEDS) --from $(FROM) --side-by-side 4 --page docs/reliability.md $(if $(AGAIN),--again)
+	$(BIN)/python -m tests.kafka.chaos --seeds $(SEEDS) --from $(FROM) --page docs/reliability.md $(if $(AGAIN),--again)
 
 test-browser: setup  ## the page of `routec graph` in Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/pytest -m browser tests/browser

@@ -251,9 +251,9 @@ async def swap(
     first = len(ends) - 1
     await more(BEFORE * quiet)
     begun = len(ends) - 1
-    before = time.perf_counter()
+    arrived = time.perf_counter()
     await activation.apply([record])
-    took = time.perf_counter() - before
+    took = time.perf_counter() - arrived
     assert live.policy_hash == new_hash
     if case != "load":
         await more(quiet)

@@ -171,7 +171,8 @@ def check_file(path: Path, expected: str) -> None:
     """Compare an installed file with its sha256 in hex, piece by piece.
 
     Python's lock is taken a few times only, and not held while memory is cleared or freed: that
-    takes milliseconds of a process that has other work.
+    takes milliseconds of a process that has other work. `hashlib.file_digest` takes it for each
+    256 KiB, and a worker that loads the embedder then twice as long (``benchmarks/swap.py``).
 
     Raises:
         ModelError: ``damaged``, when it differs or cannot be read.

@@ -112,8 +112,8 @@ def _main() -> None:
     from tests.kafka.chaos.victim import work
 
     # Each worker would do it again.
-    for kind in KINDS:
-        prepare_to_follow(compile_policy(kind))
+    programs = [compile_policy(kind) for kind in KINDS]
+    prepare_to_follow(programs[0])
     gc.collect()
     gc.freeze()
     awake, wake = os.pipe()

@@ -79,21 +79,20 @@ async def test_a_client_that_is_given_up_while_it_starts_leaves_no_connection() 
             writer.close()
 
         silent = await asyncio.start_server(answer_once, "127.0.0.1", 0)
-        address = silent.sockets[0].getsockname()
-        config = Config(kafka=Kafka(bootstrap=f"127.0.0.1:{address[1]}"))
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            starting = asyncio.create_task(connect(lambda: make_producer(config), config))
-            await asked.wait()
-            starting.cancel()
-            await asyncio.wait([starting])
-            assert starting.cancelled()
-            # What it was doing is kept by its exception.
-            del starting
-            gc.collect()
+        silent_port = silent.sockets[0].getsockname()[1]
+        config = Config(kafka=Kafka(bootstrap=f"127.0.0.1:{silent_port}"))
+        async with silent:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                starting = asyncio.create_task(connect(lambda: make_producer(config), config))
+                await asked.wait()
+                starting.cancel()
+                await asyncio.wait([starting])
+                assert starting.cancelled()
+                # What it was doing is kept by its exception.
+                del starting
+                gc.collect()
         assert [str(one.message) for one in told] == []
-        silent.close()
-        await silent.wait_closed()
 
 
 async def frame(reader: asyncio.StreamReader) -> bytes:
